@@ -1,0 +1,106 @@
+/* net/net.h — connections: accept, frames, in-order replies.
+ *
+ * Shard 0 listens and hands each accepted socket to the shard with the fewest connections, which
+ * owns it for good.  Bytes arrive in shared receive slots and are gathered into one buffer per
+ * frame; a large frame is received straight into its buffer.  A complete frame becomes an
+ * rl_request and goes to the handler given at start, in the order of arrival.  Requests of one
+ * connection may be answered in any order; replies leave in request order, everything that is
+ * ready in one gathered send per turn.
+ *
+ * Back-pressure, never a spin and never an unbounded queue: a connection stops receiving while it
+ * has too many requests or reply bytes in flight, while the shard's request memory is used up, or
+ * while rl_shard_congested().
+ *
+ * Failures: a frame with a negative or too large size closes the connection with one
+ * rate-limited log line; a closed connection cancels its parked requests (on_cancel) and drops
+ * their replies.  net/ knows sizes and correlation order, and nothing of Kafka's APIs. */
+#ifndef RL_NET_NET_H
+#define RL_NET_NET_H
+
+#include "core/arena.h"
+#include "core/chunk.h"
+#include "core/list.h"
+#include "core/slice.h"
+#include "core/status.h"
+#include "io/shard.h"
+#include "io/socket.h"
+
+#define RL_CONNECTION_MAGIC 0x6e6e6f63u /* "conn" */
+#define RL_REQUEST_MAGIC 0x74736571u    /* "qest" */
+
+struct rl_net;
+struct rl_connection;
+struct rl_request;
+
+/* A frame arrived.  Runs on the connection's shard.  The handler answers now or later with
+ * exactly one of rl_request_reply, rl_request_finish, rl_request_close. */
+typedef void rl_request_fn(struct rl_request *request);
+
+struct rl_net_options {
+    rl_request_fn *handler;
+    void *handler_arg;
+    size_t frame_bytes_max;             /* socket.request.max.bytes */
+    size_t request_bytes_max;           /* frame bytes in flight per shard (queued.max.request.bytes) */
+    size_t arena_bytes_max;             /* decode memory of one request */
+    uint32_t requests_in_flight_max;    /* per connection */
+    uint32_t connections_max;           /* per broker */
+    int64_t idle_ns_max;                /* connections.max.idle.ms; 0: never */
+    int send_buffer_bytes, receive_buffer_bytes;        /* -1: the kernel's */
+    int backlog;
+};
+
+/* One request, from its last byte received to its last reply byte handed to the kernel. */
+struct rl_request {
+    uint32_t magic;
+    struct rl_connection *connection;
+    struct rl_slice frame;              /* without the size prefix; valid until the reply */
+    struct rl_buffer *frame_buffer;     /* holds frame; who keeps slices longer takes a reference */
+    struct rl_arena arena;              /* for decoding and the handler's own state */
+    int64_t arrived_ns;                 /* shard clock at its last byte */
+    /* the handler's: */
+    void *state;
+    void (*on_cancel)(struct rl_request *request);      /* connection gone while unanswered: stop
+                                           waiting and call rl_request_finish soon */
+    int16_t api_key, api_version;
+    int32_t correlation_id;
+    struct rl_slice client_id;          /* data NULL: null */
+    /* net/ only */
+    struct rl_list link;                /* the connection's requests, oldest first */
+    struct rl_chunk *chunks;            /* the reply, in the arena */
+    uint32_t chunk_count;
+    uint32_t reply_state;
+};
+
+/* Start net on this shard (each shard, at start).  Options are copied. */
+rl_status rl_net_start(struct rl_shard *shard, const struct rl_net_options *options);
+/* Shard 0: listen.  listener_index is given to every connection accepted there.  ret_port: the
+ * port bound.  Statuses of rl_socket_listen. */
+rl_status rl_net_listen(struct rl_shard *shard, uint32_t listener_index, const char *host,
+                        uint16_t port, uint16_t *ret_port);
+/* Stop accepting (shard 0). */
+void rl_net_stop_listening(struct rl_shard *shard);
+/* Close what is idle now and the rest as soon as their requests in flight are answered (or after
+ * grace_ns); done(arg) runs when this shard has no connection left. */
+void rl_net_drain(struct rl_shard *shard, int64_t grace_ns, void (*done)(void *arg), void *arg);
+
+/* Answer: the 4-byte size prefix is added by net; chunks (copied array, references taken over)
+ * are the response header and body.  Connection's shard. */
+void rl_request_reply(struct rl_request *request, const struct rl_chunk *chunks, uint32_t count);
+/* No answer on the wire (acks=0); the slot is freed silently. */
+void rl_request_finish(struct rl_request *request);
+/* Close the connection once all earlier replies are sent (acks=0 with an error, bad frames). */
+void rl_request_close(struct rl_request *request);
+
+/* What the broker may ask of a connection. */
+struct rl_shard *rl_connection_shard(const struct rl_connection *connection);
+uint32_t rl_connection_listener(const struct rl_connection *connection);
+bool rl_connection_closing(const struct rl_connection *connection);
+/* The address this client dialled (numeric host, port). */
+void rl_connection_local_address(const struct rl_connection *connection, char host[RL_HOST_BYTES],
+                                 uint16_t *ret_port);
+void rl_connection_peer_address(const struct rl_connection *connection, char host[RL_HOST_BYTES],
+                                uint16_t *ret_port);
+/* Connections on this shard. */
+uint32_t rl_net_connection_count(const struct rl_shard *shard);
+
+#endif
