@@ -1,0 +1,63 @@
+/* log/batch.h — a record batch, message format v2, seen by its header.
+ *
+ *  at  bytes  field                    at  bytes  field
+ *   0      8  base offset              27      8  base timestamp
+ *   8      4  length after this        35      8  max timestamp
+ *  12      4  partition leader epoch   43      8  producer id
+ *  16      1  magic (2)                51      2  producer epoch
+ *  17      4  CRC-32C of 21..end       53      4  base sequence
+ *  21      2  attributes               57      4  record count
+ *  23      4  last offset delta        61         records
+ *
+ * Base offset, length, leader epoch and magic lie outside the CRC: the broker patches them
+ * without hashing again.  A batch is valid if and only if: at least 61 bytes; length + 12 equals
+ * its bytes; magic is 2; record count >= 1 and last offset delta + 1 == record count; the CRC
+ * holds. */
+#ifndef RL_LOG_BATCH_H
+#define RL_LOG_BATCH_H
+
+#include "core/base.h"
+#include "core/status.h"
+#include "log/log_config.h"
+
+#define RL_BATCH_HEADER_BYTES 61
+
+struct rl_batch {
+    uint8_t *bytes;
+    size_t size_bytes;                  /* the whole batch */
+    int64_t base_offset;
+    int64_t base_timestamp_ms, max_timestamp_ms;
+    int64_t producer_id;                /* -1: none */
+    int32_t partition_leader_epoch;
+    int32_t last_offset_delta;
+    int32_t base_sequence;
+    int32_t record_count;
+    int16_t producer_epoch;
+    uint16_t attributes;
+    uint32_t crc;
+};
+
+static inline enum rl_codec rl_batch_codec(const struct rl_batch *b) { return (enum rl_codec)(b->attributes & 7); }
+static inline bool rl_batch_is_log_append_time(const struct rl_batch *b) { return (b->attributes & 8) != 0; }
+static inline bool rl_batch_is_transactional(const struct rl_batch *b) { return (b->attributes & 16) != 0; }
+static inline bool rl_batch_is_control(const struct rl_batch *b) { return (b->attributes & 32) != 0; }
+static inline int64_t rl_batch_last_offset(const struct rl_batch *b) { return b->base_offset + b->last_offset_delta; }
+
+/* Read the header of the batch at bytes[0]; available may reach further than the batch.
+ * RL_OK (size_bytes from the length field, <= available); RL_ETRUNCATED (header or body not all
+ * there); RL_EMALFORMED (length below a header's); RL_EUNSUPPORTED (magic 0 or 1). No CRC. */
+rl_status rl_batch_read_header(uint8_t *bytes, size_t available, struct rl_batch *ret_batch);
+/* Everything the file head calls valid, CRC included.  Pure; any shard.  RL_ECORRUPT: CRC;
+ * RL_EMALFORMED: counts and lengths. */
+rl_status rl_batch_check(const struct rl_batch *batch);
+/* What a producer may send to a topic: rules of the topic, as Kafka's LogValidator.
+ * RL_ETOOLARGE (max.message.bytes), RL_ETIMESTAMP, RL_EINVALIDRECORD (control batch, sequence,
+ * timestamp type set by the producer, base offset not 0 is ignored as Kafka does). */
+rl_status rl_batch_check_rules(const struct rl_batch *batch, const struct rl_log_config *config,
+                               int64_t wall_ms);
+/* Patch what lies outside the CRC, and the struct. */
+void rl_batch_set_offset(struct rl_batch *batch, int64_t base_offset, int32_t leader_epoch);
+/* LogAppendTime: timestamp type bit and max timestamp, CRC computed anew. */
+void rl_batch_set_append_time(struct rl_batch *batch, int64_t wall_ms);
+
+#endif
