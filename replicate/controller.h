@@ -1,0 +1,80 @@
+/* replicate/controller.h — the one writer of the cluster's metadata, on shard 0.
+ *
+ * A topic's life in the store: "topics/<name>" = CREATING, then its directories are made on the
+ * shards that own its partitions, then ONLINE, then the caller is answered.  Deletion: DELETING,
+ * an image without it everywhere, files removed, key removed.  A crash at any point is finished
+ * at the next start.  Every change builds a new image, sends it to all shards, and frees the old
+ * one when all have confirmed.
+ *
+ * Other facts: "broker/epoch-floor", raised once after an unclean start, so that every led
+ * partition gets a higher leader epoch by one record; "broker/producer-ids", the next block of
+ * producer ids, made durable before any of it is used. */
+#ifndef RL_REPLICATE_CONTROLLER_H
+#define RL_REPLICATE_CONTROLLER_H
+
+#include "core/status.h"
+#include "io/shard.h"
+#include "replicate/metadata_image.h"
+
+/* Resolve a topic's overrides to what its logs need (broker/topic_config.c).  Pure. */
+typedef void rl_topic_resolve_fn(void *arg, const struct rl_topic_override *overrides,
+                                 uint32_t override_count, struct rl_log_config *ret_config);
+
+struct rl_controller_options {
+    const char *metadata_url;           /* "local:DIR" */
+    rl_topic_resolve_fn *resolve;
+    void *resolve_arg;
+    bool unclean_start;                 /* raise the leader epochs */
+};
+
+/* Shard 0, after rl_replica_manager_start on every shard: open the store, finish what a crash
+ * interrupted, build the first image, publish it, wait until every shard applied it. */
+void rl_controller_start(struct rl_shard *shard, const struct rl_controller_options *options,
+                         void (*done)(void *arg, rl_status status), void *arg);
+void rl_controller_stop(struct rl_shard *shard, void (*done)(void *arg), void *arg);
+
+/* ---- calls, from any shard; memory is the caller's, lent until done, which runs on the
+ * ---- caller's shard, never inside the call ---- */
+
+struct rl_create_topic {
+    /* in */
+    struct rl_slice name;
+    int32_t partition_count;            /* >= 1: defaults were applied by the caller */
+    const struct rl_topic_override *overrides;          /* validated by the caller */
+    uint32_t override_count;
+    bool validate_only;
+    /* out */
+    rl_status status;                   /* RL_OK; RL_EEXIST; RL_EINVAL (name, collision in . and
+                                           _, partition count); RL_EIO */
+    char reason[320];                   /* for people, Kafka's words; "" when RL_OK */
+    struct rl_uuid topic_id;
+    void (*done)(struct rl_create_topic *call);
+    void *arg;
+    struct rl_msg msg;                  /* replicate/ only, from here */
+    struct rl_shard *from;
+};
+void rl_controller_create_topic(struct rl_shard *from, struct rl_create_topic *call);
+
+struct rl_delete_topic {
+    struct rl_slice name;               /* or data NULL: by topic_id */
+    struct rl_uuid topic_id;
+    rl_status status;                   /* RL_OK; RL_ENOTFOUND; RL_EIO */
+    void (*done)(struct rl_delete_topic *call);
+    void *arg;
+    struct rl_msg msg;                  /* replicate/ only, from here */
+    struct rl_shard *from;
+};
+void rl_controller_delete_topic(struct rl_shard *from, struct rl_delete_topic *call);
+
+struct rl_allocate_producer_id {
+    int64_t producer_id;                /* out */
+    rl_status status;
+    void (*done)(struct rl_allocate_producer_id *call);
+    void *arg;
+    struct rl_msg msg;                  /* replicate/ only, from here */
+    struct rl_shard *from;
+};
+/* From the shard's own block; a new block comes from the controller when it is used up. */
+void rl_controller_allocate_producer_id(struct rl_shard *from, struct rl_allocate_producer_id *call);
+
+#endif

@@ -1,0 +1,37 @@
+/* replicate/replica_manager.h — the partitions that live on one shard.
+ *
+ * Follows the metadata image: partitions whose home is this shard are created and opened when a
+ * topic appears, get its new configuration when it changes, and are dropped with their files
+ * when it is gone (deleted: that is the explicit record). */
+#ifndef RL_REPLICATE_REPLICA_MANAGER_H
+#define RL_REPLICATE_REPLICA_MANAGER_H
+
+#include "core/status.h"
+#include "io/shard.h"
+#include "log/log.h"
+#include "replicate/metadata_image.h"
+#include "replicate/partition.h"
+
+struct rl_replica_manager_options {
+    const char *data_dir;               /* valid as long as the shard */
+    struct rl_log_start log_start;
+    int32_t node_id;
+    int64_t maintain_interval_ns;       /* log.retention.check.interval.ms */
+};
+
+/* Each shard, at start, after rl_log_manager_start. */
+rl_status rl_replica_manager_start(struct rl_shard *shard, const struct rl_replica_manager_options *options);
+/* Make this shard's partitions follow `image` (`removed`: topics of the previous image that are
+ * deleted; their files go).  done(arg, status) when every partition of `image` homed here
+ * accepts produce and fetch, or is offline for a reason that was logged: RL_OK even then. */
+void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
+                              const struct rl_topic *const *removed, uint32_t removed_count,
+                              void (*done)(void *arg, rl_status status), void *arg);
+/* The partition, or NULL when it is not here (not of this shard, or not there at all). */
+struct rl_partition *rl_replica_manager_find(struct rl_shard *shard, struct rl_uuid topic_id, int32_t partition);
+/* Close every log cleanly; done when all are closed. */
+void rl_replica_manager_stop(struct rl_shard *shard, void (*done)(void *arg), void *arg);
+/* Partitions here, and how many of them are offline. */
+void rl_replica_manager_count(const struct rl_shard *shard, uint32_t *ret_partitions, uint32_t *ret_offline);
+
+#endif
