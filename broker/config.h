@@ -1,0 +1,159 @@
+/* broker/config.h — the broker's configuration: gathered from file, environment and flags.
+ *
+ * rl_config_init → any number of load/set calls, in any order → rl_config_finish, which checks the
+ * whole and fills the typed fields; from then on it is read-only and may be read from any thread.
+ * Precedence: flag over environment over file over default.  Nothing here reads files, prints or
+ * looks at the machine: the caller passes the file's bytes, the environment and the CPU count, and
+ * prints the collected warnings and errors. */
+#ifndef RL_BROKER_CONFIG_H
+#define RL_BROKER_CONFIG_H
+
+#include "broker/config_key.h"
+#include "broker/listener.h"
+#include "core/arena.h"
+#include "log/log_config.h"
+
+#define RL_CONFIG_FILE_BYTES_MAX (1024 * 1024)
+#define RL_CONFIG_VALUES_MAX 4096       /* explicit settings, all origins together */
+#define RL_CONFIG_SYNONYMS_MAX 8
+#define RL_SHARDS_MAX 128
+
+/* Numbers as in DescribeConfigsResponse (ConfigEntry.ConfigSource). */
+enum rl_config_source {
+    RL_CONFIG_SOURCE_TOPIC = 1,         /* DYNAMIC_TOPIC_CONFIG */
+    RL_CONFIG_SOURCE_BROKER = 2,        /* DYNAMIC_BROKER_CONFIG */
+    RL_CONFIG_SOURCE_CLUSTER = 3,       /* DYNAMIC_DEFAULT_BROKER_CONFIG */
+    RL_CONFIG_SOURCE_STATIC = 4,        /* STATIC_BROKER_CONFIG: file, environment or flag */
+    RL_CONFIG_SOURCE_DEFAULT = 5        /* DEFAULT_CONFIG */
+};
+
+/* Where an explicit value came from; a later one wins over an earlier one. */
+enum rl_config_origin { RL_CONFIG_FILE, RL_CONFIG_ENVIRONMENT, RL_CONFIG_FLAG };
+
+/* ringlog.io */
+enum rl_config_io { RL_CONFIG_IO_AUTO, RL_CONFIG_IO_URING };
+
+/* A key and its value as text, NUL-terminated; e.g. a topic's overrides.  Borrowed. */
+struct rl_config_pair {
+    const char *key;
+    const char *value;                  /* NULL: null on the wire */
+};
+
+/* One explicit setting. */
+struct rl_config_value {
+    char *name;
+    char *text;                         /* as given */
+    char *canonical;                    /* after rl_config_finish, when valid; else NULL */
+    char *where;                        /* "server.properties:12", "--set", "KAFKA_LOG_DIRS" */
+    const struct rl_config_key *key;    /* broker or legacy key, NULL: unknown */
+    enum rl_config_origin origin;
+};
+
+/* Lines of text for the operator, without newline. */
+struct rl_config_lines {
+    char **lines;
+    size_t count;
+    size_t dropped;                     /* beyond a bound; the last line says so */
+};
+
+struct rl_config {
+    uint32_t magic;                     /* RL_CONFIG_MAGIC while alive */
+
+    /* Filled by rl_config_finish.  Kafka's names in snake case. */
+    const char *data_dir;               /* log.dirs or log.dir: one path */
+    const char *broker_rack;            /* NULL: none */
+    struct rl_listener_set listeners;   /* listeners, advertised.listeners, ... */
+    int32_t node_id;                    /* node.id, or broker.id */
+    int32_t num_partitions;
+    int32_t default_replication_factor;
+    bool auto_create_topics_enable;
+    bool delete_topic_enable;
+    int32_t fetch_max_bytes;
+    int32_t socket_request_max_bytes;
+    int32_t socket_send_buffer_bytes;   /* -1: the system's default */
+    int32_t socket_receive_buffer_bytes;/* -1: the system's default */
+    int32_t socket_listen_backlog_size;
+    int32_t max_connections;
+    int64_t connections_max_idle_ms;    /* negative: never closed for idleness */
+    int64_t log_retention_check_interval_ms;
+    int32_t producer_id_expiration_ms;
+    struct rl_log_config log;           /* a topic without overrides */
+    int64_t min_compaction_lag_ms;      /* log.cleaner.*: for checks of topic overrides */
+    int64_t max_compaction_lag_ms;
+    /* ringlog.* */
+    int32_t shards;                     /* 1..RL_SHARDS_MAX */
+    int64_t log_tail_bytes;             /* in-memory tails of all partitions together */
+    enum rl_config_io io;
+
+    struct rl_config_lines errors;      /* any: the broker must not start */
+    struct rl_config_lines warnings;
+
+    /* private to broker/config*.c */
+    struct rl_config_value *values;     /* explicit settings, one per name */
+    size_t value_count;
+    size_t value_capacity;
+    char default_shards[8];
+    bool finished;
+};
+
+#define RL_CONFIG_MAGIC 0x52434647u     /* "RCFG" */
+
+/* cpu_count: of the machine; decides the default of ringlog.shards (one less, at least 1). */
+void rl_config_init(struct rl_config *config, int32_t cpu_count);
+/* Free everything; the struct may be zeroed, never initialised, or done already. */
+void rl_config_done(struct rl_config *config);
+
+/* Read Java .properties text.  `name` is the file's, for messages.  Returns RL_OK; RL_ETOOLARGE or
+ * RL_EINVAL, with lines added to config->errors.  Unknown keys are warnings. */
+rl_status rl_config_load_text(struct rl_config *config, const char *name, const void *text,
+                              size_t bytes);
+/* Take KAFKA_* and RINGLOG_* of a NULL-terminated environment ("NAME=value").  KAFKA_LOG_DIRS sets
+ * log.dirs, RINGLOG_SHARDS sets ringlog.shards ("_" "." , "__" "_", "___" "-").  What other
+ * programs and container platforms put there (KAFKA_HEAP_OPTS, KAFKA_PORT=tcp://...) is passed
+ * over.  Returns RL_OK, or RL_EINVAL when there are too many settings. */
+rl_status rl_config_load_environment(struct rl_config *config, const char *const *environment);
+/* One setting by flag.  `where` names it in messages: "--set", "--data-dir" (sets log.dirs),
+ * "--listeners", "--shards".  Returns RL_OK, or RL_EINVAL (unknown key; too many) with an error
+ * collected. */
+rl_status rl_config_set(struct rl_config *config, const char *key, const char *value,
+                        const char *where);
+/* The same from "key=value"; also RL_EINVAL without "=". */
+rl_status rl_config_set_pair(struct rl_config *config, const char *pair, const char *where);
+/* Check all settings, each alone and together, and fill the typed fields.  Once.
+ * Returns RL_OK, or RL_EINVAL when config->errors has lines (also from loading). */
+rl_status rl_config_finish(struct rl_config *config);
+
+/* The explicit setting of a key, NULL when it has its default. */
+const struct rl_config_value *rl_config_find(const struct rl_config *config, const char *name);
+/* A broker key's value in force (explicit or default) in canonical form; NULL: no value.
+ * After rl_config_finish; lent as long as config lives. */
+const char *rl_config_text(const struct rl_config *config, const struct rl_config_key *key);
+
+/* ---- DescribeConfigs ---- */
+
+struct rl_config_synonym {
+    const char *name;
+    const char *value;                  /* NULL: null, or sensitive */
+    enum rl_config_source source;
+};
+
+struct rl_config_entry {
+    const char *name;
+    const char *value;                  /* NULL: null, or sensitive */
+    const char *documentation;          /* NULL: none */
+    const char *where;                  /* origin of an explicit value ("x.properties:3"), or NULL */
+    enum rl_config_type type;
+    enum rl_config_source source;
+    bool is_default;                    /* as versions before 1 say it: source is DEFAULT */
+    bool read_only;
+    bool sensitive;
+    struct rl_config_synonym synonyms[RL_CONFIG_SYNONYMS_MAX];
+    size_t synonym_count;
+};
+
+/* The broker's entry for rl_config_key_at(RL_CONFIG_BROKER, ...).  Strings are lent by config and
+ * the table.  After rl_config_finish; any thread.  Synonyms are in Kafka's order. */
+void rl_config_describe(const struct rl_config *config, const struct rl_config_key *key,
+                        struct rl_config_entry *ret_entry);
+
+#endif
