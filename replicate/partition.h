@@ -37,6 +37,7 @@ struct rl_partition {
     int64_t high_watermark;
     struct rl_log *log;                 /* NULL while OPENING or OFFLINE */
     struct rl_log_config config;
+    int64_t unflushed_records;          /* since the last flush: flush.messages */
     struct rl_list pending;             /* appends not yet acknowledged, in offset order */
     struct rl_list waiters;             /* parked fetches */
     void *manager;                      /* replica_manager.c's, from here */
@@ -44,7 +45,7 @@ struct rl_partition {
 };
 
 /* An append on its way; memory is the caller's until done, which runs on the home shard, never
- * inside the call. */
+ * inside the call that queued it. */
 struct rl_partition_append {
     struct rl_batch *batch;             /* checked (rl_batch_check, rules); bytes lent until done */
     struct rl_buffer *buffer;           /* keeps bytes, on this shard; NULL: bytes belong to another shard */
@@ -54,11 +55,15 @@ struct rl_partition_append {
     void (*done)(struct rl_partition_append *append);
     void *arg;
     struct rl_list link;                /* replicate/ only, from here */
+    int64_t end_offset;                 /* acknowledged when written or flushed up to here */
     bool needs_flush;
-    bool queued;
+    bool owned;                         /* a copy of ours: its caller gave up waiting */
 };
-/* RL_ENOTLEADER, RL_EIO (offline), RL_EDUPLICATE answered as success... arrive in status. */
-void rl_partition_append(struct rl_partition *partition, struct rl_partition_append *append);
+/* RL_OK: queued, done runs when the acknowledgement holds (or with RL_EIO when it never will).
+ * RL_EDUPLICATE: an earlier batch, acknowledged long ago; result is that one's: a success.
+ * RL_EBUSY (still opening), RL_ENOTLEADER, RL_EIO (offline) and the statuses of rl_log_append:
+ * refused, nothing has changed.  Only with RL_OK does done run. */
+rl_status rl_partition_append(struct rl_partition *partition, struct rl_partition_append *append);
 /* Give up waiting (timeout.ms passed): the data stays; done will not run. */
 void rl_partition_append_forget(struct rl_partition *partition, struct rl_partition_append *append);
 
@@ -67,7 +72,7 @@ void rl_partition_append_forget(struct rl_partition *partition, struct rl_partit
 rl_status rl_partition_check_epoch(const struct rl_partition *partition, int32_t current_leader_epoch);
 
 struct rl_fetch_waiter {
-    struct rl_list link;                /* self-linked when not waiting */
+    struct rl_list link;                /* zeroed while not waiting */
     int64_t wanted_offset;              /* fires when the high watermark passes this */
     void (*ready)(struct rl_fetch_waiter *waiter);      /* unlinked before; end of turn */
     void *arg;

@@ -1,0 +1,380 @@
+/* replicate/replica_manager.c — the partitions of one shard follow the metadata image.
+ *
+ * Happy path of an apply: topics that are new here get their partitions; where the topic is still
+ * CREATING, one helper job makes all the directories and syncs the data directory once; then each
+ * log is opened; the apply is done when the last one answered.  Removed topics lose their
+ * partitions at once (requests see them gone) and their files when the log is closed.
+ *
+ * Failures: a partition whose directory cannot be made or whose log cannot be opened is offline,
+ * with a log line that says why; the others serve. */
+#include "replicate/replica_manager.h"
+#include "core/logger.h"
+#include "core/memory.h"
+#include "core/table.h"
+#include "io/disk.h"
+#include "io/op.h"
+
+struct apply {                          /* one image on its way */
+    struct replica_manager *manager;
+    uint32_t outstanding;               /* partitions and jobs not finished, and 1 while starting */
+    struct rl_op job;                   /* directories of CREATING topics */
+    struct rl_list creating;            /* partitions whose directories the job makes */
+    rl_status directory_status;
+    void (*done)(void *arg, rl_status status);
+    void *arg;
+};
+
+struct replica {                        /* what the manager keeps beside a partition */
+    struct rl_partition *partition;     /* its key is partition->topic_id and index */
+    uint8_t key[20];
+    struct apply *apply;                /* waits for this partition to open, or NULL */
+    struct apply *removal;              /* waits for its files to be gone, or NULL */
+    struct rl_list link;                /* in manager->replicas */
+    struct rl_list creating_link;       /* in apply->creating */
+    struct rl_op remove_job;
+    rl_status directory_status;
+    int32_t leader_epoch;               /* to lead in, once open */
+    bool opening;
+};
+
+struct replica_manager {
+    struct rl_shard *shard;
+    struct rl_replica_manager_options options;
+    struct rl_table by_key;
+    struct rl_list replicas;            /* all, in order of creation */
+    const struct rl_image *image;       /* the last one applied */
+    struct rl_timer maintain;
+    uint32_t closing;                   /* logs on their way down at stop */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+};
+
+static struct replica_manager *manager_of(const struct rl_shard *shard)
+{
+    return shard->context[RL_CONTEXT_REPLICATE];
+}
+
+static void replica_key(struct rl_uuid topic_id, int32_t partition, uint8_t key[20])
+{
+    memcpy(key, topic_id.bytes, 16);
+    memcpy(key + 16, &partition, 4);
+}
+
+static struct rl_log_identity replica_identity(const struct replica *r)
+{
+    return (struct rl_log_identity){ .topic_id = r->partition->topic_id,
+                                     .topic = r->partition->topic,
+                                     .partition = r->partition->index };
+}
+
+static void on_maintain(struct rl_timer *timer)
+{
+    struct replica_manager *m = timer->arg;
+    RL_LIST_EACH(link, &m->replicas) {
+        struct rl_partition *p = RL_LIST_ENTRY(link, struct replica, link)->partition;
+        if (p->state == RL_REPLICA_LEADER)
+            rl_log_maintain(p->log, p->high_watermark);
+    }
+    rl_timer_start(m->shard, timer, m->shard->now_ns + m->options.maintain_interval_ns);
+}
+
+rl_status rl_replica_manager_start(struct rl_shard *shard,
+                                   const struct rl_replica_manager_options *options)
+{
+    struct replica_manager *m = rl_alloc_zero(1, sizeof *m);
+    m->shard = shard;
+    m->options = *options;
+    rl_table_init(&m->by_key, rl_shard_random(shard));
+    rl_list_init(&m->replicas);
+    m->maintain = (struct rl_timer){ .done = on_maintain, .arg = m };
+    rl_timer_start(shard, &m->maintain, shard->now_ns + options->maintain_interval_ns);
+    shard->context[RL_CONTEXT_REPLICATE] = m;
+    return RL_OK;
+}
+
+struct rl_partition *rl_replica_manager_find(struct rl_shard *shard, struct rl_uuid topic_id,
+                                             int32_t partition)
+{
+    uint8_t key[20];
+    replica_key(topic_id, partition, key);
+    struct replica *r = rl_table_find(&manager_of(shard)->by_key, rl_slice_of(key, sizeof key));
+    return r != NULL ? r->partition : NULL;
+}
+
+void rl_replica_manager_count(const struct rl_shard *shard, uint32_t *ret_partitions,
+                              uint32_t *ret_offline)
+{
+    *ret_partitions = *ret_offline = 0;
+    RL_LIST_EACH(link, &manager_of(shard)->replicas) {
+        ++*ret_partitions;
+        *ret_offline += RL_LIST_ENTRY(link, struct replica, link)->partition->state == RL_REPLICA_OFFLINE;
+    }
+}
+
+/* ---- an apply is done when nothing of it is outstanding ---- */
+
+static void apply_release(struct apply *a)
+{
+    RL_ASSERT(a->outstanding > 0);
+    if (--a->outstanding > 0)
+        return;
+    a->done(a->arg, RL_OK);
+    rl_free(a);
+}
+
+/* ---- removal ---- */
+
+static void replica_free(struct replica *r)
+{
+    r->partition->log = NULL;
+    rl_partition_free(r->partition);
+    rl_free(r);
+}
+
+static void remove_run(struct rl_op *op)
+{
+    struct replica *r = op->arg;
+    struct rl_log_identity identity = replica_identity(r);
+    struct replica_manager *m = r->partition->manager;
+    op->status = rl_log_delete_directory(m->shard->disk, m->options.data_dir, &identity);
+}
+
+static void remove_done(struct rl_op *op)
+{
+    struct replica *r = op->arg;
+    if (op->status != RL_OK && op->status != RL_ENOTFOUND)
+        RL_ERROR("replicate", "cannot delete the files of %s-%d: %s; they will be deleted at the next start",
+                 r->partition->topic, r->partition->index, rl_status_text(op->status));
+    apply_release(r->removal);
+    replica_free(r);
+}
+
+static void remove_files(void *arg)
+{
+    struct replica *r = arg;
+    r->remove_job = (struct rl_op){ .kind = RL_OP_JOB, .done = remove_done, .arg = r,
+                                    .job = { .run = remove_run } };
+    rl_submit(r->partition->home, &r->remove_job);
+}
+
+/* Close the log, then delete the files. */
+static void replica_remove_log(struct replica *r)
+{
+    struct rl_partition *p = r->partition;
+    if (p->state == RL_REPLICA_LEADER)
+        rl_partition_go_offline(p, RL_ENOTFOUND);
+    if (p->log != NULL)
+        rl_log_close(p->log, false, remove_files, r);
+    else
+        remove_files(r);
+}
+
+/* The topic is deleted: nobody finds the partition any more; its log and its files follow, as
+ * soon as a log that is just being opened has arrived. */
+static void replica_remove(struct replica *r, struct apply *a)
+{
+    rl_table_remove(&a->manager->by_key, rl_slice_of(r->key, sizeof r->key));
+    rl_list_remove(&r->link);
+    r->partition->removing = true;
+    r->removal = a;
+    a->outstanding++;
+    if (!r->opening)
+        replica_remove_log(r);
+}
+
+/* ---- creation ---- */
+
+static void stop_close(struct replica *r);
+
+/* The log is open or will never be: whoever waited for that goes on. */
+static void replica_settled(struct replica *r)
+{
+    r->opening = false;
+    apply_release(r->apply);
+    r->apply = NULL;
+    if (r->removal != NULL)
+        replica_remove_log(r);
+    else if (((struct replica_manager *)r->partition->manager)->stopped != NULL)
+        stop_close(r);
+}
+
+static void on_log_opened(void *arg, rl_status status, struct rl_log *log)
+{
+    struct replica *r = arg;
+    struct rl_partition *p = r->partition;
+    if (status == RL_OK) {
+        rl_partition_lead(p, log, r->leader_epoch);
+    } else {
+        RL_ERROR("replicate", "partition %s-%d is offline: %s", p->topic, p->index,
+                 status == RL_ENOTFOUND ? "its directory is missing; restore it or delete the topic"
+                                        : rl_status_text(status));
+        rl_partition_go_offline(p, RL_EIO);
+    }
+    replica_settled(r);
+}
+
+static void replica_open(struct replica *r)
+{
+    struct replica_manager *m = r->partition->manager;
+    struct rl_log_identity identity = replica_identity(r);
+    rl_log_open(m->shard, &identity, &r->partition->config, m->options.log_start,
+                &rl_partition_log_events, r->partition, on_log_opened, r);
+}
+
+static void create_run(struct rl_op *op)
+{
+    struct apply *a = op->arg;
+    struct replica_manager *m = a->manager;
+    RL_LIST_EACH(link, &a->creating) {
+        struct replica *r = RL_LIST_ENTRY(link, struct replica, creating_link);
+        struct rl_log_identity identity = replica_identity(r);
+        rl_status status = rl_log_create_directory(m->shard->disk, m->options.data_dir, &identity);
+        r->directory_status = status == RL_EEXIST ? RL_OK : status;
+    }
+    op->status = rl_disk_sync_directory(m->shard->disk, m->options.data_dir);
+}
+
+static void create_done(struct rl_op *op)
+{
+    struct apply *a = op->arg;
+    struct rl_list *link;
+    while ((link = rl_list_pop_front(&a->creating)) != NULL) {
+        struct replica *r = RL_LIST_ENTRY(link, struct replica, creating_link);
+        rl_status status = op->status != RL_OK ? op->status : r->directory_status;
+        if (status == RL_OK)
+            replica_open(r);
+        else
+            on_log_opened(r, status, NULL);
+    }
+    apply_release(a);
+}
+
+static void replica_create(struct apply *a, const struct rl_topic *topic, int32_t index)
+{
+    struct replica_manager *m = a->manager;
+    struct replica *r = rl_alloc_zero(1, sizeof *r);
+    r->partition = rl_partition_create(m->shard, topic->id, topic->name, index, &topic->config);
+    r->partition->manager = m;
+    r->leader_epoch = topic->leader_epoch;
+    r->apply = a;
+    r->opening = true;
+    a->outstanding++;
+    replica_key(topic->id, index, r->key);
+    rl_table_put(&m->by_key, rl_slice_of(r->key, sizeof r->key), r);
+    rl_list_push_back(&m->replicas, &r->link);
+    if (topic->state == RL_TOPIC_CREATING)
+        rl_list_push_back(&a->creating, &r->creating_link);
+    else
+        replica_open(r);
+}
+
+static void apply_topic(struct apply *a, const struct rl_topic *topic)
+{
+    struct replica_manager *m = a->manager;
+    uint32_t first = (m->shard->index + m->shard->count -
+                      rl_partition_home(topic->id, 0, m->shard->count)) % m->shard->count;
+    for (int64_t i = first; i < topic->partition_count; i += m->shard->count) {
+        struct rl_partition *p = rl_replica_manager_find(m->shard, topic->id, (int32_t)i);
+        if (p == NULL) {
+            replica_create(a, topic, (int32_t)i);
+            continue;
+        }
+        p->config = topic->config;
+        if (p->log != NULL)
+            rl_log_set_config(p->log, &topic->config);
+    }
+}
+
+/* Most topics of an image are the very nodes of the one before: only the others need a look. */
+static void apply_changes(struct apply *a, const struct rl_image *before, const struct rl_image *image)
+{
+    uint32_t b = 0;
+    for (uint32_t i = 0; i < image->topic_count; i++) {
+        const struct rl_topic *topic = image->by_name[i];
+        while (before != NULL && b < before->topic_count &&
+               strcmp(before->by_name[b]->name, topic->name) < 0)
+            b++;
+        if (before != NULL && b < before->topic_count && before->by_name[b] == topic)
+            continue;
+        apply_topic(a, topic);
+    }
+}
+
+void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
+                              const struct rl_topic *const *removed, uint32_t removed_count,
+                              void (*done)(void *arg, rl_status status), void *arg)
+{
+    struct replica_manager *m = manager_of(shard);
+    struct apply *a = rl_alloc_zero(1, sizeof *a);
+    *a = (struct apply){ .manager = m, .outstanding = 1, .done = done, .arg = arg };
+    rl_list_init(&a->creating);
+
+    for (uint32_t t = 0; t < removed_count; t++)
+        for (int32_t i = 0; i < removed[t]->partition_count; i++) {
+            uint8_t key[20];
+            replica_key(removed[t]->id, i, key);
+            struct replica *r = rl_table_find(&m->by_key, rl_slice_of(key, sizeof key));
+            if (r != NULL)
+                replica_remove(r, a);
+        }
+    apply_changes(a, m->image, image);
+    m->image = image;
+
+    if (!rl_list_empty(&a->creating)) {
+        a->outstanding++;
+        a->job = (struct rl_op){ .kind = RL_OP_JOB, .done = create_done, .arg = a,
+                                 .job = { .run = create_run } };
+        rl_submit(shard, &a->job);
+    }
+    apply_release(a);
+}
+
+/* ---- stop ---- */
+
+static void stop_release(struct replica_manager *m)
+{
+    if (--m->closing > 0)
+        return;
+    struct rl_list *link;
+    while ((link = rl_list_pop_front(&m->replicas)) != NULL)
+        replica_free(RL_LIST_ENTRY(link, struct replica, link));
+    rl_table_done(&m->by_key);
+    m->shard->context[RL_CONTEXT_REPLICATE] = NULL;
+    m->stopped(m->stopped_arg);
+    rl_free(m);
+}
+
+static void on_log_closed(void *arg)
+{
+    struct rl_partition *p = arg;
+    p->log = NULL;
+    stop_release(p->manager);
+}
+
+static void stop_close(struct replica *r)
+{
+    struct rl_partition *p = r->partition;
+    bool healthy = p->state == RL_REPLICA_LEADER;
+    if (healthy)
+        rl_partition_go_offline(p, RL_ESTOPPING);
+    if (p->log != NULL)
+        rl_log_close(p->log, healthy, on_log_closed, p);
+    else
+        on_log_closed(p);
+}
+
+void rl_replica_manager_stop(struct rl_shard *shard, void (*done)(void *arg), void *arg)
+{
+    struct replica_manager *m = manager_of(shard);
+    m->stopped = done;
+    m->stopped_arg = arg;
+    rl_timer_stop(shard, &m->maintain);
+    m->closing = 1;
+    RL_LIST_EACH(link, &m->replicas) {
+        struct replica *r = RL_LIST_ENTRY(link, struct replica, link);
+        m->closing++;
+        if (!r->opening)                /* else when it has arrived */
+            stop_close(r);
+    }
+    stop_release(m);
+}
