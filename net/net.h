@@ -40,7 +40,8 @@ struct rl_net_options {
     rl_request_fn *handler;
     void *handler_arg;
     size_t frame_bytes_max;             /* socket.request.max.bytes */
-    size_t request_bytes_max;           /* frame bytes in flight per shard (queued.max.request.bytes) */
+    size_t request_bytes_max;           /* frame bytes in flight per shard (queued.max.request.bytes);
+                                           may be passed by one frame.  SIZE_MAX: no limit */
     size_t arena_bytes_max;             /* decode memory of one request */
     uint32_t requests_in_flight_max;    /* per connection */
     uint32_t connections_max;           /* per broker */
@@ -54,25 +55,33 @@ struct rl_request {
     uint32_t magic;
     struct rl_connection *connection;
     struct rl_slice frame;              /* without the size prefix; valid until the reply */
-    struct rl_buffer *frame_buffer;     /* holds frame; who keeps slices longer takes a reference */
+    struct rl_buffer *frame_buffer;     /* holds frame; who keeps slices longer (a reply chunk that
+                                           points into the frame, too) takes a reference */
     struct rl_arena arena;              /* for decoding and the handler's own state */
     int64_t arrived_ns;                 /* shard clock at its last byte */
     /* the handler's: */
     void *state;
     void (*on_cancel)(struct rl_request *request);      /* connection gone while unanswered: stop
-                                           waiting and call rl_request_finish soon */
+                                           waiting and call rl_request_finish soon (also at once).
+                                           Runs once; not if set when rl_connection_closing */
     int16_t api_key, api_version;
     int32_t correlation_id;
     struct rl_slice client_id;          /* data NULL: null */
     /* net/ only */
     struct rl_list link;                /* the connection's requests, oldest first */
-    struct rl_chunk *chunks;            /* the reply, in the arena */
+    struct rl_chunk *chunks;            /* the reply: few_chunks, or on the heap */
+    struct rl_chunk few_chunks[3];
     uint32_t chunk_count;
+    uint32_t reply_bytes;
     uint32_t reply_state;
 };
 
-/* Start net on this shard (each shard, at start).  Options are copied. */
+/* Start net on this shard (each shard, at start; after every folder whose turn hook answers
+ * requests, so that their replies leave in the same turn).  Options are copied.  RL_EINVAL. */
 rl_status rl_net_start(struct rl_shard *shard, const struct rl_net_options *options);
+/* Free everything (each shard's finish, after its last turn).  Connections that are left are
+ * closed; their requests in flight are gone, without on_cancel. */
+void rl_net_stop(struct rl_shard *shard);
 /* Shard 0: listen.  listener_index is given to every connection accepted there.  ret_port: the
  * port bound.  Statuses of rl_socket_listen. */
 rl_status rl_net_listen(struct rl_shard *shard, uint32_t listener_index, const char *host,
@@ -84,18 +93,21 @@ void rl_net_stop_listening(struct rl_shard *shard);
 void rl_net_drain(struct rl_shard *shard, int64_t grace_ns, void (*done)(void *arg), void *arg);
 
 /* Answer: the 4-byte size prefix is added by net; chunks (copied array, references taken over)
- * are the response header and body.  Connection's shard. */
+ * are the response header and body.  Chunks without a buffer must be static or in the request's
+ * arena.  The request is not the caller's any more: no field may be read after this.
+ * Connection's shard, as for the two below. */
 void rl_request_reply(struct rl_request *request, const struct rl_chunk *chunks, uint32_t count);
 /* No answer on the wire (acks=0); the slot is freed silently. */
 void rl_request_finish(struct rl_request *request);
 /* Close the connection once all earlier replies are sent (acks=0 with an error, bad frames). */
 void rl_request_close(struct rl_request *request);
 
-/* What the broker may ask of a connection. */
+/* What the broker may ask of a connection (of a request that is not answered yet). */
 struct rl_shard *rl_connection_shard(const struct rl_connection *connection);
+void *rl_connection_handler_arg(const struct rl_connection *connection);
 uint32_t rl_connection_listener(const struct rl_connection *connection);
 bool rl_connection_closing(const struct rl_connection *connection);
-/* The address this client dialled (numeric host, port). */
+/* The address this client dialled (numeric host, port); "" and 0 when the socket is closed. */
 void rl_connection_local_address(const struct rl_connection *connection, char host[RL_HOST_BYTES],
                                  uint16_t *ret_port);
 void rl_connection_peer_address(const struct rl_connection *connection, char host[RL_HOST_BYTES],
