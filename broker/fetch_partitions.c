@@ -1,0 +1,206 @@
+/* broker/fetch_partitions.c — the owner's half of a Fetch: measure, read, watch.
+ *
+ * Happy path: every partition is checked and measured in memory; with enough to answer, each is
+ * read (from the in-memory tail at once, from the file perhaps later); the call returns.  Chunks
+ * for a connection on the same shard stay references; for another shard they are copied once
+ * into a buffer that becomes that shard's, because counts of references never cross shards.
+ *
+ * Failures stay with their partition and make the fetch answer at once. */
+#include "broker/fetch.h"
+#include "core/buffer.h"
+#include "core/memory.h"
+#include "replicate/replica_manager.h"
+
+static struct rl_fetch *fetch_of(const struct rl_scatter_call *call)
+{
+    return RL_CONTAINER_OF(call->scatter, struct rl_fetch, scatter);
+}
+
+static struct rl_fetch_entry *entry_of(struct rl_scatter_item *item)
+{
+    return RL_CONTAINER_OF(item, struct rl_fetch_entry, item);
+}
+
+static struct rl_partition *entry_partition(const struct rl_scatter_call *call, const struct rl_fetch_entry *e)
+{
+    return rl_replica_manager_find(call->owner, e->topic_id, e->partition_index);
+}
+
+static int64_t upper_offset_of(const struct rl_fetch *f, const struct rl_fetch_entry *e)
+{
+    return f->read_committed ? e->last_stable_offset : e->high_watermark;
+}
+
+/* ---- collect ---- */
+
+static rl_status entry_measure(const struct rl_fetch *f, struct rl_fetch_entry *e, struct rl_partition *p)
+{
+    if (p == NULL)
+        return RL_ENOTFOUND;
+    rl_status status = rl_partition_check_epoch(p, e->current_leader_epoch);
+    if (status != RL_OK)
+        return status;
+    e->high_watermark = p->high_watermark;
+    e->last_stable_offset = rl_partition_last_stable_offset(p);
+    e->log_start_offset = rl_partition_log_start_offset(p);
+    if (e->fetch_offset < e->log_start_offset || e->fetch_offset > rl_log_end_offset(p->log))
+        return RL_ERANGE;
+    size_t limit = RL_MIN(e->max_bytes, f->max_bytes);
+    if (e->fetch_offset < upper_offset_of(f, e))        /* a limit of 0 still gets one batch */
+        e->available_bytes = rl_log_available_bytes(p->log, e->fetch_offset, upper_offset_of(f, e),
+                                                    RL_MAX(limit, 1));
+    return RL_OK;
+}
+
+/* Measure all; true when the answer need not wait. */
+static bool collect_measure(struct rl_scatter_call *call)
+{
+    const struct rl_fetch *f = fetch_of(call);
+    size_t total = 0;
+    bool failed = false;
+    for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next) {
+        struct rl_fetch_entry *e = entry_of(i);
+        e->call = call;
+        e->available_bytes = 0;
+        e->high_watermark = e->last_stable_offset = e->log_start_offset = -1;
+        e->status = entry_measure(f, e, entry_partition(call, e));
+        total += e->available_bytes;
+        failed |= e->status != RL_OK;
+    }
+    return f->forced || failed || total >= f->min_bytes;
+}
+
+static void collect_release(struct rl_scatter_call *call)
+{
+    if (--call->outstanding == 0)
+        rl_scatter_call_done(call);
+}
+
+/* Copy what was read into one buffer of the connection's shard. */
+static void entry_copy_across(struct rl_fetch_entry *e, uint32_t home)
+{
+    struct rl_buffer *buffer = rl_buffer_create(e->read->bytes, home);
+    size_t at = 0;
+    for (uint32_t c = 0; c < e->read->chunk_count; c++) {
+        memcpy(buffer->data + at, e->read->chunks[c].data, e->read->chunks[c].bytes);
+        at += e->read->chunks[c].bytes;
+        rl_chunk_release(&e->read->chunks[c]);
+    }
+    rl_free(e->read);
+    e->read = NULL;
+    e->copy = (struct rl_chunk){ .data = buffer->data, .bytes = at, .buffer = buffer };
+    e->chunks = &e->copy;
+    e->chunk_count = 1;
+}
+
+static void entry_take(struct rl_fetch_entry *e, rl_status status)
+{
+    const struct rl_shard *home = rl_request_shard(e->call->scatter->request);
+    struct rl_log_read *read = e->read;
+    if (status != RL_OK || read->bytes == 0) {
+        e->status = status;
+        rl_free(read);
+        e->read = NULL;
+        return;
+    }
+    e->bytes = read->bytes;
+    if (e->call->owner != home) {
+        entry_copy_across(e, home->index);
+        return;
+    }
+    e->chunks = read->chunks;
+    e->chunk_count = read->chunk_count;
+}
+
+static void on_read_done(struct rl_log_read *read)
+{
+    struct rl_fetch_entry *e = read->arg;
+    entry_take(e, read->status);
+    collect_release(e->call);
+}
+
+static void entry_read(struct rl_scatter_call *call, struct rl_fetch_entry *e, size_t max_bytes, bool at_least_one)
+{
+    const struct rl_fetch *f = fetch_of(call);
+    struct rl_partition *p = entry_partition(call, e);
+    e->read = rl_alloc(sizeof *e->read);
+    e->read->offset = e->fetch_offset;
+    e->read->upper_offset = upper_offset_of(f, e);
+    e->read->max_bytes = max_bytes;
+    e->read->at_least_one = at_least_one;
+    e->read->done = on_read_done;
+    e->read->arg = e;
+    rl_status status = rl_log_read(p->log, e->read);
+    if (status == RL_EBUSY)
+        call->outstanding++;
+    else
+        entry_take(e, status);
+}
+
+void rl_fetch_collect_run(struct rl_scatter_call *call)
+{
+    const struct rl_fetch *f = fetch_of(call);
+    if (!collect_measure(call)) {
+        rl_scatter_call_done(call);
+        return;
+    }
+    size_t left_bytes = f->max_bytes;
+    bool first = true;
+    call->outstanding = 1;
+    for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next) {
+        struct rl_fetch_entry *e = entry_of(i);
+        if (e->status != RL_OK || e->available_bytes == 0 || (left_bytes == 0 && !first))
+            continue;
+        entry_read(call, e, RL_MIN(e->max_bytes, left_bytes), first);
+        left_bytes -= RL_MIN(left_bytes, e->available_bytes);
+        first = false;
+    }
+    collect_release(call);
+}
+
+void rl_fetch_entry_release(struct rl_fetch_entry *e)
+{
+    for (uint32_t c = 0; c < e->chunk_count; c++)
+        rl_chunk_release(&e->chunks[c]);
+    rl_free(e->read);
+    e->read = NULL;
+    e->chunks = NULL;
+    e->chunk_count = 0;
+    e->bytes = 0;
+}
+
+/* ---- watch ---- */
+
+static void watch_end(struct rl_scatter_call *call)
+{
+    for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next)
+        rl_partition_wait_stop(&entry_of(i)->waiter);
+    rl_scatter_call_done(call);
+}
+
+static void on_partition_ready(struct rl_fetch_waiter *waiter)
+{
+    struct rl_fetch_entry *e = waiter->arg;
+    watch_end(e->call);
+}
+
+void rl_fetch_watch_cancel(struct rl_scatter_call *call)
+{
+    watch_end(call);
+}
+
+void rl_fetch_watch_run(struct rl_scatter_call *call)
+{
+    for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next) {
+        struct rl_fetch_entry *e = entry_of(i);
+        struct rl_partition *p = entry_partition(call, e);
+        if (p == NULL || p->state != RL_REPLICA_LEADER || p->high_watermark > e->high_watermark) {
+            watch_end(call);            /* something happened since it was measured */
+            return;
+        }
+        e->waiter.wanted_offset = e->high_watermark;
+        e->waiter.ready = on_partition_ready;
+        e->waiter.arg = e;
+        rl_partition_wait(p, &e->waiter);
+    }
+}
