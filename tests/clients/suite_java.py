@@ -1,1 +1,1 @@
-
+def java_command(*a): return []

@@ -19,6 +19,7 @@
 static const char *broker_address;
 static const char *topic_prefix;
 static char why[512];
+static int64_t recent_ms; /* an hour ago: older records would fall to retention */
 
 static bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static bool fail(const char *format, ...)
@@ -108,6 +109,26 @@ static rd_kafka_t *client_new(rd_kafka_type_t type, const struct option *options
     return client;
 }
 
+/* Wait until partition 0 of topic has a leader that serves it; the topic is made by asking. */
+static bool leader_wait(rd_kafka_t *client, const char *topic)
+{
+    time_t limit = time(NULL) + WAIT_MS / 1000;
+    for (;;) {
+        const struct rd_kafka_metadata *metadata;
+        rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+        if (!rd_kafka_metadata(client, 0, handle, &metadata, WAIT_MS))
+            rd_kafka_metadata_destroy(metadata);
+        rd_kafka_topic_destroy(handle);
+        int64_t low, high;
+        rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(client, topic, 0, &low, &high, 1000);
+        if (!err)
+            return true;
+        if (time(NULL) > limit)
+            return fail("no leader: %s", rd_kafka_err2str(err));
+        nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+    }
+}
+
 /* Records first .. first + count - 1 to partition 0 of topic; all delivered when it returns. */
 static bool produce(const char *topic, const struct option *options, int first, int count)
 {
@@ -116,6 +137,10 @@ static bool produce(const char *topic, const struct option *options, int first, 
     if (!client)
         return false;
     undelivered = 0;
+    if (!leader_wait(client, topic)) {
+        rd_kafka_destroy(client);
+        return false;
+    }
     for (int i = first; i < first + count; i++) {
         struct record record;
         record_make(&record, i, buffer);
@@ -341,7 +366,7 @@ static bool check_headers(void)
     rd_kafka_header_add(headers, "null", -1, NULL, 0);
     rd_kafka_resp_err_t err = rd_kafka_producev(
         client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE(NULL, 0),
-        RD_KAFKA_V_TIMESTAMP(1234567890123), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        RD_KAFKA_V_TIMESTAMP(recent_ms), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (!err)
         err = rd_kafka_flush(client, WAIT_MS);
     rd_kafka_destroy(client);
@@ -352,7 +377,7 @@ static bool check_headers(void)
         return false;
     rd_kafka_message_t *message = rd_kafka_consumer_poll(client, WAIT_MS);
     bool good = message && !message->err && !message->key && !message->payload &&
-                rd_kafka_message_timestamp(message, NULL) == 1234567890123 &&
+                rd_kafka_message_timestamp(message, NULL) == recent_ms &&
                 !rd_kafka_message_headers(message, &headers) && rd_kafka_header_cnt(headers) == 4;
     static const struct { const char *name, *value; size_t bytes; } wanted[] = {
         { "twice", "1", 1 }, { "twice", "2\0binary", 8 }, { "empty", "", 0 }, { "null", NULL, 0 },
@@ -379,6 +404,10 @@ static bool produce_at(const char *topic, int count, int64_t timestamp_ms, int64
     if (!client)
         return false;
     undelivered = 0;
+    if (!leader_wait(client, topic)) {
+        rd_kafka_destroy(client);
+        return false;
+    }
     for (int i = 0; i < count; i++) {
         struct record record;
         record_make(&record, i, buffer);
@@ -396,7 +425,7 @@ static bool produce_at(const char *topic, int count, int64_t timestamp_ms, int64
 static bool check_timestamps(void)
 {
     const char *topic = topic_named("timestamps");
-    const int64_t base = 1700000000000;
+    const int64_t base = recent_ms;
     if (!produce_at(topic, 200, base, 10))
         return false;
     static const struct { int64_t after, offset; } wanted[] = {
@@ -464,6 +493,7 @@ int main(int argc, char **argv)
     }
     broker_address = argv[1];
     topic_prefix = argv[2];
+    recent_ms = ((int64_t)time(NULL) - 3600) * 1000 + 123;
     int failed = 0;
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         why[0] = 0;
