@@ -14,6 +14,7 @@ struct rl_shard;
 
 struct rl_backend {
     const char *name;                   /* "uring", "mem" */
+    bool helpers;                       /* the set starts threads for SYNC and JOB (io/helper.h) */
     rl_status (*start)(struct rl_shard *shard);         /* RL_EUNSUPPORTED: not on this machine */
     void (*stop)(struct rl_shard *shard);               /* operations in flight are forgotten */
     void (*submit)(struct rl_shard *shard, struct rl_op *op);
@@ -38,8 +39,10 @@ struct rl_backend {
 
 extern const struct rl_backend rl_backend_uring;
 
-/* For backends: the operation is done (or has an event); its done runs in this or the next turn.
- * One-shot and last events clear in_flight before done. */
+/* For backends, only inside turn(): the operation is done (or, with op->more, has an event);
+ * runs its done now.  One-shot and last events clear in_flight before.  Afterwards op may be gone. */
 void rl_shard_complete(struct rl_shard *shard, struct rl_op *op);
+/* For backends, inside turn(): read the clocks, after the wait and before the first completion. */
+void rl_shard_read_clocks(struct rl_shard *shard);
 
 #endif

@@ -32,6 +32,8 @@ enum rl_op_kind {
                            rl_disk_*(), then done on the shard.  The job sets op->status */
 };
 
+#define RL_OP_IOV_MAX 1024              /* pieces of one SEND */
+
 struct rl_shard;
 struct rl_op;
 typedef void rl_op_fn(struct rl_op *op);

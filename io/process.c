@@ -1,136 +1,176 @@
-/* io/process.c — what main needs from the kernel around the shards. */
+/* io/process.c — signals as messages, a file read whole.
+ *
+ * A thread sleeps in poll on a signalfd and on an eventfd that ends it.  Each signal number has
+ * one message; while that is on its way, more of the same signal are the same news. */
 #include "io/process.h"
-#include "core/logger.h"
 #include "core/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_text, size_t *ret_bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return rl_status_from_errno(errno);
-    char *text = rl_alloc(bytes_max + 2);
-    size_t bytes = 0;
-    ssize_t got;
-    while ((got = read(fd, text + bytes, bytes_max + 1 - bytes)) > 0)
-        bytes += (size_t)got;
-    rl_status status = got < 0 ? rl_status_from_errno(errno) : bytes > bytes_max ? RL_ETOOLARGE : RL_OK;
-    close(fd);
-    if (status != RL_OK) {
-        rl_free(text);
-        return status;
-    }
-    text[bytes] = 0;
-    *ret_text = text;
-    *ret_bytes = bytes;
-    return RL_OK;
-}
-
-/* CPUs' worth of the cgroup's quota, 0 when there is none. */
-static uint32_t cgroup_cpu_count(void)
-{
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (f == NULL)
-        return 0;
-    long long quota, period;
-    int fields = fscanf(f, "%lld %lld", &quota, &period);       /* "max 100000": no quota */
-    fclose(f);
-    if (fields != 2 || quota <= 0 || period <= 0)
-        return 0;
-    return (uint32_t)RL_MAX(1, quota / period);
-}
-
-uint32_t rl_cpu_count(void)
-{
-    cpu_set_t set;
-    uint32_t count = 1;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        count = (uint32_t)RL_MAX(1, CPU_COUNT(&set));
-    uint32_t quota = cgroup_cpu_count();
-    return quota != 0 ? RL_MIN(count, quota) : count;
-}
-
-int64_t rl_process_now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-uint32_t rl_process_user_id(void)
-{
-    return (uint32_t)geteuid();
-}
-
-/* ---- signals ---- */
-
-static struct {
-    struct rl_shard_set *set;
-    void (*stop)(struct rl_shard *shard, void *arg);
-    void *arg;
+struct signal_message {
     struct rl_msg msg;
-} signals;
+    struct rl_signals *signals;
+    int number;
+    _Atomic bool posted;
+};
 
-static sigset_t signals_waited_for(void)
+struct rl_signals {
+    struct rl_shard *to;
+    rl_signal_fn *fn;
+    void *arg;
+    int signal_fd, stop_fd;
+    pthread_t thread;
+    uint32_t count;
+    struct signal_message messages[];
+};
+
+static void signals_set(const int *numbers, uint32_t count, sigset_t *ret_set)
+{
+    sigemptyset(ret_set);
+    for (uint32_t i = 0; i < count; i++)
+        sigaddset(ret_set, numbers[i]);
+}
+
+void rl_signals_block(const int *numbers, uint32_t count)
 {
     sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    return set;
-}
 
-static void on_stop_message(struct rl_shard *shard, struct rl_msg *msg)
-{
-    (void)msg;
-    signals.stop(shard, signals.arg);
-}
-
-static void *signals_thread(void *arg)
-{
-    (void)arg;
-    sigset_t set = signals_waited_for();
-    for (bool stopping = false;;) {
-        int number = 0;
-        if (sigwait(&set, &number) != 0)
-            continue;
-        if (number == SIGHUP) {
-            RL_INFO("io", "SIGHUP: configuration is read at start only; restart to change it");
-        } else if (stopping) {
-            RL_WARN("io", "second signal: leaving at once, the next start will recover");
-            _exit(2);
-        } else {
-            stopping = true;
-            signals.msg.handle = on_stop_message;
-            rl_shard_post_foreign(rl_shard_set_get(signals.set, 0), &signals.msg);
-        }
-    }
-    return NULL;
-}
-
-void rl_signals_block(void)
-{
-    sigset_t set = signals_waited_for();
+    signals_set(numbers, count, &set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-void rl_signals_start(struct rl_shard_set *set, void (*stop)(struct rl_shard *shard, void *arg), void *arg)
+/* On the shard. */
+static void signals_handle(struct rl_shard *shard, struct rl_msg *msg)
 {
-    signals.set = set;
-    signals.stop = stop;
-    signals.arg = arg;
-    pthread_t thread;
-    int error = pthread_create(&thread, NULL, signals_thread, NULL);
-    RL_ASSERT(error == 0);
-    pthread_detach(thread);
+    struct signal_message *message = RL_CONTAINER_OF(msg, struct signal_message, msg);
+
+    atomic_store(&message->posted, false);      /* from here on a signal is news again */
+    message->signals->fn(shard, message->number, message->signals->arg);
+}
+
+static void signals_post(struct rl_signals *signals, int number)
+{
+    for (uint32_t i = 0; i < signals->count; i++) {
+        struct signal_message *message = &signals->messages[i];
+        if (message->number == number && !atomic_exchange(&message->posted, true))
+            rl_shard_post_foreign(signals->to, &message->msg);
+    }
+}
+
+static void *signals_main(void *arg)
+{
+    struct rl_signals *signals = arg;
+    struct pollfd fds[] = { { .fd = signals->signal_fd, .events = POLLIN },
+                            { .fd = signals->stop_fd, .events = POLLIN } };
+
+    pthread_setname_np(pthread_self(), "rl-signals");
+    while (poll(fds, RL_ARRAY_COUNT(fds), -1) >= 0 || errno == EINTR) {
+        struct signalfd_siginfo info;
+        if (fds[1].revents != 0)
+            break;
+        if (fds[0].revents != 0 && read(signals->signal_fd, &info, sizeof info) == sizeof info)
+            signals_post(signals, (int)info.ssi_signo);
+    }
+    return NULL;
+}
+
+static void signals_free(struct rl_signals *signals)
+{
+    if (signals->signal_fd >= 0)
+        close(signals->signal_fd);
+    if (signals->stop_fd >= 0)
+        close(signals->stop_fd);
+    rl_free(signals);
+}
+
+rl_status rl_signals_start(struct rl_shard *to, const int *numbers, uint32_t count,
+                           rl_signal_fn *fn, void *arg, struct rl_signals **ret_signals)
+{
+    struct rl_signals *signals =
+        rl_alloc_zero(1, sizeof *signals + count * sizeof signals->messages[0]);
+    sigset_t set;
+
+    signals_set(numbers, count, &set);
+    *signals = (struct rl_signals){ .to = to, .fn = fn, .arg = arg, .count = count };
+    for (uint32_t i = 0; i < count; i++) {
+        signals->messages[i].msg.handle = signals_handle;
+        signals->messages[i].signals = signals;
+        signals->messages[i].number = numbers[i];
+    }
+    signals->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    signals->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (signals->signal_fd < 0 || signals->stop_fd < 0) {
+        signals_free(signals);
+        return RL_EMFILE;
+    }
+    if (pthread_create(&signals->thread, NULL, signals_main, signals) != 0) {
+        signals_free(signals);
+        return RL_EBUSY;
+    }
+    *ret_signals = signals;
+    return RL_OK;
+}
+
+void rl_signals_stop(struct rl_signals *signals)
+{
+    const uint64_t one = 1;
+
+    if (signals == NULL)
+        return;
+    (void)!write(signals->stop_fd, &one, sizeof one);
+    pthread_join(signals->thread, NULL);
+    signals_free(signals);
+}
+
+static rl_status read_all(int fd, size_t bytes_max, char **ret_data, size_t *ret_bytes)
+{
+    size_t capacity = RL_MIN(bytes_max, 4096) + 1, bytes = 0;
+    char *data = rl_alloc(capacity);
+
+    /* The size is not asked first: files of /proc have none. */
+    for (;;) {
+        ssize_t got = read(fd, data + bytes, capacity - bytes);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            rl_free(data);
+            return rl_status_from_errno(errno);
+        }
+        bytes += (size_t)got;
+        if (bytes > bytes_max) {
+            rl_free(data);
+            return RL_ETOOLARGE;
+        }
+        if (got == 0)
+            break;
+        if (bytes == capacity) {
+            capacity = RL_MIN(capacity * 2, bytes_max + 1);
+            data = rl_realloc(data, capacity);
+        }
+    }
+    data = rl_realloc(data, bytes + 1);
+    data[bytes] = '\0';
+    *ret_data = data;
+    *ret_bytes = bytes;
+    return RL_OK;
+}
+
+rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return rl_status_from_errno(errno);
+    rl_status status = read_all(fd, bytes_max, ret_data, ret_bytes);
+    close(fd);
+    return status;
 }

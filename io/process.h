@@ -1,28 +1,28 @@
-/* io/process.h — what main needs from the kernel around the shards: files, CPUs, signals. */
+/* io/process.h — what main needs from the kernel: signals as messages, a file read whole. */
 #ifndef RL_IO_PROCESS_H
 #define RL_IO_PROCESS_H
 
-#include "core/base.h"
-#include "core/status.h"
 #include "io/shard.h"
 
-/* Read a whole small file; ret_text is NUL-terminated, freed with rl_free.  Blocks: before the
- * shards start.  RL_ETOOLARGE beyond bytes_max; RL_ENOTFOUND, RL_EACCESS, RL_EIO. */
-rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_text, size_t *ret_bytes);
+/* Runs on the shard given to rl_signals_start, once per signal; equal signals that arrive before
+ * it has run may be one. */
+typedef void rl_signal_fn(struct rl_shard *shard, int number, void *arg);
 
-/* CPUs this process may use (affinity and cgroup quota), at least 1. */
-uint32_t rl_cpu_count(void);
+struct rl_signals;
 
-/* CLOCK_MONOTONIC, for the time before there is a shard. */
-int64_t rl_process_now_ns(void);
+/* Block the signals in the calling thread, and so in all it creates, and ignore SIGPIPE.  First
+ * thing in main, so that a signal during start-up waits. */
+void rl_signals_block(const int *numbers, uint32_t count);
+/* Start the thread that waits for the signals (blocked before) and posts them to `to`.
+ * RL_EMFILE, RL_EBUSY. */
+rl_status rl_signals_start(struct rl_shard *to, const int *numbers, uint32_t count,
+                           rl_signal_fn *fn, void *arg, struct rl_signals **ret_signals);
+/* End the thread; nothing is posted afterwards.  Before rl_shard_set_free.  NULL is fine. */
+void rl_signals_stop(struct rl_signals *signals);
 
-/* The user who runs this process. */
-uint32_t rl_process_user_id(void);
-
-/* Main thread, before any other thread: signals below go to nobody until rl_signals_start. */
-void rl_signals_block(void);
-/* Start a thread that waits for signals.  The first SIGTERM or SIGINT runs stop(shard, arg) on
- * shard 0; the second ends the process at once with exit code 2.  SIGHUP is noted in the log. */
-void rl_signals_start(struct rl_shard_set *set, void (*stop)(struct rl_shard *shard, void *arg), void *arg);
+/* Read a whole file of at most bytes_max bytes.  ret_data: heap, a NUL behind it, freed with
+ * rl_free.  Blocks: before the shards run, or in a job.  RL_ENOTFOUND, RL_EACCESS, RL_ETOOLARGE,
+ * RL_EINVAL (a directory), RL_EIO. */
+rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes);
 
 #endif

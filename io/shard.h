@@ -66,7 +66,8 @@ extern _Thread_local struct rl_shard *rl_self;
 /* Post to a shard (also to oneself: handled later in the same or the next turn, never inside
  * this call).  Only from a shard's thread (rl_self != NULL). */
 void rl_shard_post(struct rl_shard *to, struct rl_msg *msg);
-/* The same from any other thread (main, signals' thread, HTTP).  Wakes the shard. */
+/* The same from any other thread (main, signals' thread, HTTP).  Wakes the shard.  Such threads
+ * end before rl_shard_set_join; what is posted after rl_shard_set_stop may never be handled. */
 void rl_shard_post_foreign(struct rl_shard *to, struct rl_msg *msg);
 /* Messages of this shard wait because a peer's mailbox is full. */
 bool rl_shard_congested(const struct rl_shard *shard);
