@@ -12,6 +12,7 @@
 #ifndef RL_REPLICATE_CONTROLLER_H
 #define RL_REPLICATE_CONTROLLER_H
 
+#include "core/list.h"
 #include "core/status.h"
 #include "io/shard.h"
 #include "replicate/metadata_image.h"
@@ -28,13 +29,18 @@ struct rl_controller_options {
 };
 
 /* Shard 0, after rl_replica_manager_start on every shard: open the store, finish what a crash
- * interrupted, build the first image, publish it, wait until every shard applied it. */
+ * interrupted, build the first image, publish it, wait until every shard applied it.  options is
+ * copied, its strings are not needed after done.  Failures (those of rl_metadata_store_open;
+ * RL_ECORRUPT, RL_EVERSION: what is in it makes no sense to this ringlog) are logged and leave
+ * nothing behind: then there is nothing to stop. */
 void rl_controller_start(struct rl_shard *shard, const struct rl_controller_options *options,
                          void (*done)(void *arg, rl_status status), void *arg);
+/* Shard 0: finish what is under way, let every shard forget the image, close the store.  Before
+ * the replica managers stop.  Calls that come later are answered RL_ESTOPPING. */
 void rl_controller_stop(struct rl_shard *shard, void (*done)(void *arg), void *arg);
 
 /* ---- calls, from any shard; memory is the caller's, lent until done, which runs on the
- * ---- caller's shard, never inside the call ---- */
+ * ---- caller's shard, never inside the call.  RL_ESTOPPING: before start or after stop ---- */
 
 struct rl_create_topic {
     /* in */
@@ -44,10 +50,13 @@ struct rl_create_topic {
     uint32_t override_count;
     bool validate_only;
     /* out */
-    rl_status status;                   /* RL_OK; RL_EEXIST; RL_EINVAL (name, collision in . and
-                                           _, partition count); RL_EIO */
+    rl_status status;                   /* RL_OK: every shard has it ONLINE; RL_EEXIST; RL_EINVAL
+                                           (name, collision in . and _, overrides not UTF-8);
+                                           RL_ERANGE (fewer than 1 partition); RL_ETOOLARGE (too
+                                           many, or overrides beyond a megabyte); RL_EIO,
+                                           RL_ENOSPACE (the topic may be there nevertheless) */
     char reason[320];                   /* for people, Kafka's words; "" when RL_OK */
-    struct rl_uuid topic_id;
+    struct rl_uuid topic_id;            /* zero unless it was created */
     void (*done)(struct rl_create_topic *call);
     void *arg;
     struct rl_msg msg;                  /* replicate/ only, from here */
@@ -58,23 +67,26 @@ void rl_controller_create_topic(struct rl_shard *from, struct rl_create_topic *c
 struct rl_delete_topic {
     struct rl_slice name;               /* or data NULL: by topic_id */
     struct rl_uuid topic_id;
-    rl_status status;                   /* RL_OK; RL_ENOTFOUND; RL_EIO */
+    rl_status status;                   /* RL_OK: its files are gone too; RL_ENOTFOUND; RL_EIO,
+                                           RL_ENOSPACE (it may be deleted nevertheless) */
     void (*done)(struct rl_delete_topic *call);
     void *arg;
     struct rl_msg msg;                  /* replicate/ only, from here */
     struct rl_shard *from;
+    struct rl_list link;
 };
 void rl_controller_delete_topic(struct rl_shard *from, struct rl_delete_topic *call);
 
 struct rl_allocate_producer_id {
-    int64_t producer_id;                /* out */
-    rl_status status;
+    int64_t producer_id;                /* out; never given twice, over crashes too */
+    rl_status status;                   /* RL_OK; RL_EIO, RL_ENOSPACE */
     void (*done)(struct rl_allocate_producer_id *call);
     void *arg;
     struct rl_msg msg;                  /* replicate/ only, from here */
-    struct rl_shard *from;
+    struct rl_list link;
 };
 /* From the shard's own block; a new block comes from the controller when it is used up. */
-void rl_controller_allocate_producer_id(struct rl_shard *from, struct rl_allocate_producer_id *call);
+void rl_controller_allocate_producer_id(struct rl_shard *from,
+                                        struct rl_allocate_producer_id *call);
 
 #endif

@@ -2,8 +2,9 @@
  *
  * Built on shard 0 by the controller; immutable once published; a shard holds a pointer and
  * swaps it on a message.  Topic nodes are shared between images and never change: a change makes
- * a new node.  Old images are freed on shard 0 when every shard has confirmed the swap, so a
- * pointer into an image is good until the handler returns and no longer. */
+ * a new node.  An old image, and the nodes that are not in its successor, are freed on shard 0
+ * when every shard has applied the successor: a pointer into an image is good until the handler
+ * returns and no longer. */
 #ifndef RL_REPLICATE_METADATA_IMAGE_H
 #define RL_REPLICATE_METADATA_IMAGE_H
 
@@ -30,9 +31,7 @@ struct rl_topic {
     uint32_t override_count;
     const struct rl_topic_override *overrides;          /* sorted by key */
     struct rl_log_config config;        /* overrides resolved over the broker's defaults */
-    int64_t store_version;              /* controller only, from here */
-    int32_t created_at_floor;
-    uint32_t references;
+    int32_t created_at_floor;           /* controller only */
 };
 
 struct rl_image {
@@ -42,7 +41,8 @@ struct rl_image {
     const struct rl_topic *const *by_id;                /* sorted by id */
 };
 
-/* The image this shard works with now; never NULL after start. */
+/* The image this shard works with now; never NULL: without topics before the controller has
+ * started and after it has stopped.  On that shard only. */
 const struct rl_image *rl_image_current(const struct rl_shard *shard);
 /* NULL when there is none.  Any shard, on its own image. */
 const struct rl_topic *rl_image_find(const struct rl_image *image, struct rl_slice name);
@@ -52,7 +52,10 @@ const struct rl_topic *rl_image_find_id(const struct rl_image *image, struct rl_
 uint32_t rl_partition_home(struct rl_uuid topic_id, int32_t partition, uint32_t shard_count);
 
 /* Kafka's rules for a topic's name: 1..249 of [a-zA-Z0-9._-], not "." or "..".  RL_OK or
- * RL_EINVAL with a static explanation in Kafka's words. */
+ * RL_EINVAL with a static explanation. */
 rl_status rl_topic_name_check(struct rl_slice name, const char **ret_reason);
+/* Kafka's whole sentence for a name that does not pass, with the name in it (its beginning,
+ * where it would not fit), NUL-terminated. */
+void rl_topic_name_explain(struct rl_slice name, char *text, size_t bytes);
 
 #endif

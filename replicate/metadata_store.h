@@ -28,7 +28,9 @@ struct rl_metadata_op {
     int64_t expected_version;           /* -1 any; 0 must not exist; n exactly this one */
 };
 
-/* RL_OK: all of it is on stable storage; RL_EVERSION: nothing was changed. */
+/* RL_OK: all of it is on stable storage.  Nothing was changed: RL_EVERSION; RL_EINVAL (size of a
+ * key or value); RL_ETOOLARGE; RL_ENOSPACE.  RL_EIO: the store has failed; what a later open
+ * finds of this commit is all or nothing. */
 typedef void rl_metadata_commit_fn(void *arg, rl_status status);
 /* Once per entry in key order, then once with key.data == NULL and the final status. */
 typedef void rl_metadata_entry_fn(void *arg, rl_status status, struct rl_slice key,
@@ -37,14 +39,19 @@ typedef void rl_metadata_entry_fn(void *arg, rl_status status, struct rl_slice k
 /* url: "local:DIR" (created when missing).  done(arg, status, store).  RL_EUNSUPPORTED for a
  * scheme that is not there; RL_ECORRUPT; RL_EVERSION: written by a newer ringlog. */
 void rl_metadata_store_open(struct rl_shard *shard, const char *url,
-                            void (*done)(void *arg, rl_status status, struct rl_metadata_store *store),
+                            void (*done)(void *arg, rl_status status,
+                                         struct rl_metadata_store *store),
                             void *arg);
 void rl_metadata_store_close(struct rl_metadata_store *store, void (*done)(void *arg), void *arg);
 /* All entries whose key begins with prefix. */
 void rl_metadata_store_list(struct rl_metadata_store *store, const char *prefix,
                             rl_metadata_entry_fn *entry, void *arg);
-/* All ops or none, durable before done. */
+/* All ops or none, durable before done.  The first put of a key makes version 1, each later one
+ * adds 1; removing what is not there is fine unless a version is expected.  An op sees the ones
+ * before it in the same commit. */
 void rl_metadata_store_commit(struct rl_metadata_store *store, const struct rl_metadata_op *ops,
                               uint32_t op_count, rl_metadata_commit_fn *done, void *arg);
+/* Rewrite the file when it is larger than this and than twice the live data; 4 MiB at first. */
+void rl_metadata_store_set_rewrite_bytes(struct rl_metadata_store *store, uint64_t bytes);
 
 #endif

@@ -1,0 +1,304 @@
+/* replicate/controller_publish.c — images: built from the one before, sent to every shard, freed.
+ *
+ * Happy path: changes gather in publish_waiting; when no image is on its way, all of them make
+ * the next one.  Every shard gets a message, swaps its pointer, lets its partitions follow
+ * (rl_replica_manager_apply) and answers.  When all have answered, nobody can hold a pointer into
+ * the old image any more: it is freed, and so are the nodes that the new one does not have.
+ * One image is on its way at a time, so nodes need no counts of users: a node dies with the last
+ * image that has it.
+ *
+ * Failures: what a shard answers is handed to every topic of this image. */
+#include "core/memory.h"
+#include "replicate/controller_internal.h"
+#include "replicate/replica_manager.h"
+#include <stdlib.h>
+
+struct change {
+    struct topic_entry *entry;
+    const struct rl_topic *before, *after;              /* in the old and new image, or NULL */
+};
+
+struct publish {
+    struct rl_image *old;
+    struct change *changes;
+    uint32_t change_count;
+    const struct rl_topic **removed;
+    uint32_t removed_count;
+    uint32_t outstanding;               /* shards that have not answered */
+    rl_status status;
+};
+
+static void publish_next(struct rl_controller *c);
+
+/* ---- nodes ---- */
+
+static int override_compare(const void *a, const void *b)
+{
+    const struct rl_topic_override *left = a, *right = b;
+    return strcmp(left->key, right->key);
+}
+
+static const char *string_place(char **at, const char *string)
+{
+    size_t bytes = strlen(string) + 1;
+    char *place = *at;
+    memcpy(place, string, bytes);
+    *at += bytes;
+    return place;
+}
+
+struct rl_topic *rl_topic_node_create(const struct rl_topic *like)
+{
+    size_t bytes = sizeof *like + like->override_count * sizeof *like->overrides +
+                   strlen(like->name) + 1;
+    for (uint32_t i = 0; i < like->override_count; i++)
+        bytes += strlen(like->overrides[i].key) + strlen(like->overrides[i].value) + 2;
+
+    struct rl_topic *topic = rl_alloc(bytes);
+    struct rl_topic_override *overrides = (struct rl_topic_override *)(topic + 1);
+    char *at = (char *)(overrides + like->override_count);
+    *topic = *like;
+    topic->name = string_place(&at, like->name);
+    topic->overrides = overrides;
+    for (uint32_t i = 0; i < like->override_count; i++) {
+        overrides[i].key = string_place(&at, like->overrides[i].key);
+        overrides[i].value = string_place(&at, like->overrides[i].value);
+    }
+    qsort(overrides, like->override_count, sizeof *overrides, override_compare);
+    return topic;
+}
+
+/* ---- building ---- */
+
+/* Any node of the topic: name and id are the same in all. */
+static const struct rl_topic *change_node(const struct change *change)
+{
+    return change->entry->topic;
+}
+
+static int name_order(const struct rl_topic *a, const struct rl_topic *b)
+{
+    return strcmp(a->name, b->name);
+}
+
+static int id_order(const struct rl_topic *a, const struct rl_topic *b)
+{
+    return memcmp(a->id.bytes, b->id.bytes, sizeof a->id.bytes);
+}
+
+static int change_name_compare(const void *a, const void *b)
+{
+    return name_order(change_node(a), change_node(b));
+}
+
+static int change_id_compare(const void *a, const void *b)
+{
+    return id_order(change_node(a), change_node(b));
+}
+
+/* Merge old[] with the changes (sorted in the same order) into new[]; returns how many. */
+static uint32_t nodes_merge(const struct rl_topic *const *old, uint32_t old_count,
+                            const struct publish *p, int (*order)(const struct rl_topic *,
+                                                                  const struct rl_topic *),
+                            const struct rl_topic **new)
+{
+    uint32_t i = 0, count = 0;
+    for (uint32_t k = 0; k < p->change_count; k++) {
+        const struct change *change = &p->changes[k];
+        while (i < old_count && order(old[i], change_node(change)) < 0)
+            new[count++] = old[i++];
+        if (change->before != NULL) {
+            RL_ASSERT(i < old_count && old[i] == change->before);
+            i++;
+        }
+        if (change->after != NULL)
+            new[count++] = change->after;
+    }
+    while (i < old_count)
+        new[count++] = old[i++];
+    return count;
+}
+
+static struct rl_image *image_build(const struct rl_image *old, struct publish *p)
+{
+    static const struct rl_image none = { 0 };
+    old = old != NULL ? old : &none;
+    size_t most = (size_t)old->topic_count + p->change_count;
+    struct rl_image *image = rl_alloc(sizeof *image + 2 * most * sizeof *image->by_name);
+    const struct rl_topic **by_name = (const struct rl_topic **)(image + 1);
+    const struct rl_topic **by_id = by_name + most;
+
+    qsort(p->changes, p->change_count, sizeof *p->changes, change_id_compare);
+    uint32_t count = nodes_merge(old->by_id, old->topic_count, p, id_order, by_id);
+    qsort(p->changes, p->change_count, sizeof *p->changes, change_name_compare);
+    uint32_t again = nodes_merge(old->by_name, old->topic_count, p, name_order, by_name);
+    RL_ASSERT(again == count);
+
+    *image = (struct rl_image){ .generation = old->generation + 1, .topic_count = count,
+                                .by_name = by_name, .by_id = by_id };
+    return image;
+}
+
+/* ---- done ---- */
+
+/* Every shard works with the new image: free what only the old one had, and go on. */
+static void publish_finish(struct rl_controller *c)
+{
+    struct publish *p = c->publish;
+    c->publish = NULL;
+    rl_free(p->old);
+    for (uint32_t i = 0; i < p->change_count; i++) {
+        struct topic_entry *entry = p->changes[i].entry;
+        const struct rl_topic *before = p->changes[i].before;
+        entry->published = p->changes[i].after;
+        if (before != NULL)
+            rl_free((void *)(uintptr_t)before);
+        if (before == entry->topic)
+            entry->topic = NULL;
+        rl_controller_topic_applied(entry, p->status);
+    }
+    rl_free(p->changes);
+    rl_free(p->removed);
+    rl_free(p);
+    publish_next(c);
+    rl_controller_rest(c);
+}
+
+static void on_shard_applied(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_metadata_shard *local = RL_CONTAINER_OF(msg, struct rl_metadata_shard, publish_msg);
+    struct rl_controller *c = local->controller;
+    (void)shard;
+    if (local->publish_status != RL_OK)
+        c->publish->status = local->publish_status;
+    if (--c->publish->outstanding == 0)
+        publish_finish(c);
+}
+
+/* ---- on each shard ---- */
+
+static void on_applied(void *arg, rl_status status)
+{
+    struct rl_metadata_shard *local = arg;
+    local->publish_status = status;
+    local->publish_msg.handle = on_shard_applied;
+    rl_shard_post(rl_shard_peer(local->shard, 0), &local->publish_msg);
+}
+
+static void on_publish(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_metadata_shard *local = RL_CONTAINER_OF(msg, struct rl_metadata_shard, publish_msg);
+    local->image = local->publish_image;
+    shard->context[RL_CONTEXT_METADATA] = local;
+    rl_replica_manager_apply(shard, local->image, local->publish_removed,
+                             local->publish_removed_count, on_applied, local);
+}
+
+/* ---- sending ---- */
+
+static void publish_send(struct rl_controller *c, struct publish *p)
+{
+    c->publish = p;
+    p->outstanding = c->shard->count;
+    for (uint32_t i = 0; i < c->shard->count; i++) {
+        struct rl_metadata_shard *local = &c->shards[i];
+        local->publish_image = c->image;
+        local->publish_removed = p->removed;
+        local->publish_removed_count = p->removed_count;
+        local->publish_msg.handle = on_publish;
+        rl_shard_post(local->shard, &local->publish_msg);
+    }
+}
+
+static void changes_take(struct rl_controller *c, struct publish *p)
+{
+    uint32_t count = 0;
+    RL_LIST_EACH(link, &c->publish_waiting)
+        count++;
+    p->changes = rl_alloc_zero(count + 1, sizeof *p->changes);
+    p->removed = rl_alloc_zero(count + 1, sizeof *p->removed);
+
+    struct rl_list *link;
+    while ((link = rl_list_pop_front(&c->publish_waiting)) != NULL) {
+        struct topic_entry *entry = RL_LIST_ENTRY(link, struct topic_entry, publish_link);
+        bool removed = entry->phase == TOPIC_APPLYING_DELETING;
+        if (removed)
+            p->removed[p->removed_count++] = entry->topic;
+        p->changes[p->change_count++] = (struct change){
+            .entry = entry, .before = entry->published, .after = removed ? NULL : entry->topic };
+    }
+}
+
+static void publish_begin(struct rl_controller *c)
+{
+    struct publish *p = rl_alloc_zero(1, sizeof *p);
+    changes_take(c, p);
+    p->old = c->image;
+    c->image = image_build(p->old, p);
+    publish_send(c, p);
+}
+
+static void publish_next(struct rl_controller *c)
+{
+    if (c->publish == NULL && !rl_list_empty(&c->publish_waiting))
+        publish_begin(c);
+}
+
+static void on_kick(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_controller *c = RL_CONTAINER_OF(msg, struct rl_controller, publish_kick);
+    (void)shard;
+    c->publish_kicked = false;
+    publish_next(c);
+    rl_controller_rest(c);
+}
+
+void rl_controller_publish_add(struct topic_entry *entry)
+{
+    struct rl_controller *c = entry->controller;
+    rl_list_push_back(&c->publish_waiting, &entry->publish_link);
+    /* Not at once: a group of commits ends together, and one image does for all of them. */
+    if (c->publish != NULL || c->publish_kicked || c->image == NULL)
+        return;
+    c->publish_kicked = true;
+    c->publish_kick.handle = on_kick;
+    rl_shard_post(c->shard, &c->publish_kick);
+}
+
+void rl_controller_publish_first(struct rl_controller *c)
+{
+    publish_begin(c);
+}
+
+/* ---- stop ---- */
+
+static void on_left(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_metadata_shard *local = RL_CONTAINER_OF(msg, struct rl_metadata_shard, publish_msg);
+    (void)shard;
+    if (--local->controller->leaving == 0)
+        rl_controller_rest(local->controller);
+}
+
+static void on_leave(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_metadata_shard *local = RL_CONTAINER_OF(msg, struct rl_metadata_shard, publish_msg);
+    shard->context[RL_CONTEXT_METADATA] = NULL;
+    if (rl_controller_producer_leave(local))
+        rl_controller_left(local);
+}
+
+void rl_controller_left(struct rl_metadata_shard *local)
+{
+    local->publish_msg.handle = on_left;
+    rl_shard_post(rl_shard_peer(local->shard, 0), &local->publish_msg);
+}
+
+void rl_controller_publish_leave(struct rl_controller *c)
+{
+    c->leaving = c->shard->count;
+    for (uint32_t i = 0; i < c->shard->count; i++) {
+        c->shards[i].publish_msg.handle = on_leave;
+        rl_shard_post(c->shards[i].shard, &c->shards[i].publish_msg);
+    }
+}
