@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -173,4 +174,32 @@ rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size
     rl_status status = read_all(fd, bytes_max, ret_data, ret_bytes);
     close(fd);
     return status;
+}
+
+uint32_t rl_process_user_id(void)
+{
+    return (uint32_t)geteuid();
+}
+
+bool rl_path_owner(const char *path, uint32_t *ret_user_id)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return false;
+    *ret_user_id = (uint32_t)st.st_uid;
+    return true;
+}
+
+rl_status rl_process_random(void *arg, void *data, size_t bytes)
+{
+    (void)arg;
+    for (size_t done = 0; done < bytes;) {
+        ssize_t got = getrandom((uint8_t *)data + done, bytes - done, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return RL_EIO;
+        done += (size_t)got;
+    }
+    return RL_OK;
 }

@@ -25,4 +25,11 @@ void rl_signals_stop(struct rl_signals *signals);
  * RL_EINVAL (a directory), RL_EIO. */
 rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes);
 
+/* The user who runs this process, and the owner of a path (false: there is no such path). */
+uint32_t rl_process_user_id(void);
+bool rl_path_owner(const char *path, uint32_t *ret_user_id);
+/* Random bytes from the kernel, for ids made before there is a shard.  Any thread; arg is not
+ * looked at.  RL_OK or RL_EIO. */
+rl_status rl_process_random(void *arg, void *data, size_t bytes);
+
 #endif

@@ -1,0 +1,284 @@
+/* broker/api_describe_configs.c — DescribeConfigs: topics, this broker, its log level.
+ *
+ * Happy path: each resource is answered from the configuration and this shard's image at once,
+ * keys in the order of their names.  The cluster's defaults (a broker with the name "") are an
+ * empty list: nothing can be set there yet.
+ *
+ * Failures are answered per resource with Kafka's codes and sentences; a resource type that Kafka
+ * does not have refuses the whole request, as in Kafka. */
+#include "broker/broker.h"
+#include "broker/topic_config.h"
+#include "broker/topics.h"
+#include "core/logger.h"
+#include "core/table.h"
+#include "replicate/metadata_image.h"
+#include "wire/msg_describe_configs.h"
+
+#include <stdio.h>
+
+/* org.apache.kafka.common.config.ConfigResource.Type */
+enum describe_type {
+    DESCRIBE_TOPIC = 2, DESCRIBE_BROKER = 4, DESCRIBE_BROKER_LOGGER = 8,
+    DESCRIBE_CLIENT_METRICS = 16, DESCRIBE_GROUP = 32
+};
+
+#define SOURCE_DYNAMIC_BROKER_LOGGER 6  /* ConfigEntry.ConfigSource */
+#define ROOT_LOGGER "root"
+
+struct describe_configs {
+    struct rl_request *request;
+    const struct rl_describe_configs_request *asked;
+    const struct rl_describe_configs_request_resource *resource;    /* being answered */
+    struct rl_describe_configs_response_result *result;             /* its answer */
+    struct rl_table wanted;             /* the keys asked; empty: all */
+};
+
+/* ---- everything below answers false only when the connection was closed ---- */
+
+static bool describe_refuse(struct describe_configs *d, int16_t error, const char *message)
+{
+    d->result->error_code = error;
+    return rl_request_printf(d->request, &d->result->error_message, "%s", message);
+}
+
+static bool describe_wants(const struct describe_configs *d, const char *name)
+{
+    return rl_table_count(&d->wanted) == 0 ||
+           rl_table_find(&d->wanted, rl_slice_of_string(name)) != NULL;
+}
+
+static bool describe_add_synonyms(struct describe_configs *d, const struct rl_config_entry *entry,
+                                  struct rl_describe_configs_response_config *config)
+{
+    config->synonyms = rl_request_alloc(d->request, entry->synonym_count, sizeof *config->synonyms);
+    if (config->synonyms == NULL)
+        return false;
+    config->synonyms_count = (int32_t)entry->synonym_count;
+    for (size_t i = 0; i < entry->synonym_count; i++) {
+        config->synonyms[i].name = rl_slice_of_string(entry->synonyms[i].name);
+        config->synonyms[i].value = rl_slice_of_string(entry->synonyms[i].value);
+        config->synonyms[i].source = (int8_t)entry->synonyms[i].source;
+    }
+    return true;
+}
+
+static bool describe_add(struct describe_configs *d, const struct rl_config_entry *entry)
+{
+    struct rl_describe_configs_response_config *config =
+        &d->result->configs[d->result->configs_count++];
+    config->name = rl_slice_of_string(entry->name);
+    config->value = rl_slice_of_string(entry->value);
+    config->read_only = entry->read_only;
+    config->config_source = (int8_t)entry->source;
+    config->is_sensitive = entry->sensitive;
+    config->config_type = (int8_t)entry->type;
+    if (d->asked->include_documentation)
+        config->documentation = rl_slice_of_string(entry->documentation);
+    return !d->asked->include_synonyms || describe_add_synonyms(d, entry, config);
+}
+
+/* Room for the wanted ones of a level's keys. */
+static bool describe_make_room(struct describe_configs *d, enum rl_config_level level)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rl_config_key_count(level); i++)
+        count += describe_wants(d, rl_config_key_at(level, i)->name);
+    d->result->configs = rl_request_alloc(d->request, count, sizeof *d->result->configs);
+    return d->result->configs != NULL;
+}
+
+static bool describe_topic(struct describe_configs *d, const struct rl_config *config)
+{
+    struct rl_slice name = d->resource->resource_name;
+    char message[RL_TOPICS_SENTENCE_BYTES];
+    const char *reason;
+    if (rl_topic_name_check(name, &reason) != RL_OK) {
+        rl_topic_name_explain(name, message, sizeof message);
+        return describe_refuse(d, RL_KAFKA_INVALID_TOPIC_EXCEPTION, message);
+    }
+    const struct rl_image *image = rl_image_current(rl_request_shard(d->request));
+    const struct rl_topic *topic = rl_image_find(image, name);
+    if (topic == NULL)
+        return describe_refuse(d, RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "");
+    struct rl_config_pair *overrides =
+        rl_request_alloc(d->request, topic->override_count, sizeof *overrides);
+    if (overrides == NULL || !describe_make_room(d, RL_CONFIG_TOPIC))
+        return false;
+    for (uint32_t i = 0; i < topic->override_count; i++)
+        overrides[i] = (struct rl_config_pair){ .key = topic->overrides[i].key,
+                                                .value = topic->overrides[i].value };
+    for (size_t i = 0; i < rl_config_key_count(RL_CONFIG_TOPIC); i++) {
+        const struct rl_config_key *key = rl_config_key_at(RL_CONFIG_TOPIC, i);
+        struct rl_config_entry entry;
+        if (!describe_wants(d, key->name))
+            continue;
+        if (rl_topic_config_describe(config, overrides, topic->override_count, key,
+                                     &d->request->arena, &entry) != RL_OK) {
+            rl_request_close(d->request);
+            return false;
+        }
+        if (!describe_add(d, &entry))
+            return false;
+    }
+    return true;
+}
+
+/* The broker's number in a resource name, as Java's Integer.parseInt reads it. */
+static bool describe_parse_id(struct rl_slice text, int64_t *ret_id)
+{
+    size_t at = text.bytes > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
+    if (at == text.bytes)
+        return false;
+    int64_t id = 0;
+    for (size_t i = at; i < text.bytes; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        id = id * 10 + (text.data[i] - '0');
+        if (id > (int64_t)INT32_MAX + 1)
+            return false;
+    }
+    if (text.data[0] == '-')
+        id = -id;
+    *ret_id = id;
+    return id <= INT32_MAX;
+}
+
+/* Is the resource this broker?  Otherwise it is refused.  expected: as Kafka words it. */
+static bool describe_is_self(struct describe_configs *d, const char *expected, bool *ret_self)
+{
+    struct rl_slice name = d->resource->resource_name;
+    int32_t node_id = rl_broker_of(rl_request_shard(d->request))->node_id;
+    int64_t id = 0;
+    char message[256];
+    *ret_self = false;
+    if (!describe_parse_id(name, &id))
+        snprintf(message, sizeof message, "Broker id must be an integer, but it is: %.*s",
+                 (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
+    else if (id != node_id)
+        snprintf(message, sizeof message, "Unexpected broker id, expected %d%s, but received %.*s",
+                 node_id, expected, (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
+    else
+        *ret_self = true;
+    return *ret_self || describe_refuse(d, RL_KAFKA_INVALID_REQUEST, message);
+}
+
+static bool describe_broker(struct describe_configs *d, const struct rl_config *config)
+{
+    bool self;
+    if (d->resource->resource_name.bytes == 0)
+        return true;
+    if (!describe_is_self(d, " or empty string", &self))
+        return false;
+    if (!self)
+        return true;
+    if (!describe_make_room(d, RL_CONFIG_BROKER))
+        return false;
+    for (size_t i = 0; i < rl_config_key_count(RL_CONFIG_BROKER); i++) {
+        const struct rl_config_key *key = rl_config_key_at(RL_CONFIG_BROKER, i);
+        struct rl_config_entry entry;
+        if (!describe_wants(d, key->name))
+            continue;
+        rl_config_describe(config, key, &entry);
+        if (!describe_add(d, &entry))
+            return false;
+    }
+    return true;
+}
+
+/* There is one logger, and it has one level for the whole process. */
+static bool describe_logger(struct describe_configs *d)
+{
+    static const char *const levels[] = {
+        [RL_LOG_DEBUG] = "DEBUG", [RL_LOG_INFO] = "INFO", [RL_LOG_WARN] = "WARN",
+        [RL_LOG_ERROR] = "ERROR"
+    };
+    bool self;
+    if (d->resource->resource_name.bytes == 0)
+        return describe_refuse(d, RL_KAFKA_INVALID_REQUEST, "Broker id must not be empty");
+    if (!describe_is_self(d, "", &self))
+        return false;
+    if (!self)
+        return true;
+    if (!describe_wants(d, ROOT_LOGGER))
+        return true;
+    struct rl_describe_configs_response_config *config =
+        rl_request_alloc(d->request, 1, sizeof *config);
+    if (config == NULL)
+        return false;
+    config->name = rl_slice_of_string(ROOT_LOGGER);
+    config->value = rl_slice_of_string(levels[rl_logger_level()]);
+    config->config_source = SOURCE_DYNAMIC_BROKER_LOGGER;
+    config->read_only = true;           /* nothing changes it at run time yet */
+    config->documentation = rl_slice_of("", 0);
+    d->result->configs = config;
+    d->result->configs_count = 1;
+    return true;
+}
+
+/* ---- the request ---- */
+
+static bool describe_resource(struct describe_configs *d)
+{
+    const struct rl_config *config = rl_broker_of(rl_request_shard(d->request))->config;
+    switch (d->resource->resource_type) {
+    case DESCRIBE_TOPIC:
+        return describe_topic(d, config);
+    case DESCRIBE_BROKER:
+        return describe_broker(d, config);
+    case DESCRIBE_BROKER_LOGGER:
+        return describe_logger(d);
+    case DESCRIBE_CLIENT_METRICS:
+        return describe_refuse(d, RL_KAFKA_INVALID_REQUEST,
+                               "This broker has no client metrics subscriptions");
+    default:
+        return describe_refuse(d, RL_KAFKA_INVALID_REQUEST,
+                               "This broker has no group configurations");
+    }
+}
+
+static bool describe_answer(struct describe_configs *d, bool known)
+{
+    d->result->resource_type = d->resource->resource_type;
+    d->result->resource_name = d->resource->resource_name;
+    d->result->error_message = rl_slice_of("", 0);
+    if (!known)
+        return describe_refuse(d, RL_KAFKA_INVALID_REQUEST, "This most likely occurs because of a "
+                               "request being malformed by the client library or the message was "
+                               "sent to an incompatible broker. See the broker logs for more "
+                               "details.");
+    /* No keys, or an empty list of them, means all. */
+    rl_table_init(&d->wanted, rl_shard_random(rl_request_shard(d->request)));
+    for (int32_t i = 0; i < d->resource->configuration_keys_count; i++)
+        rl_table_put(&d->wanted, d->resource->configuration_keys[i], d);
+    bool going_on = describe_resource(d);
+    rl_table_done(&d->wanted);
+    return going_on;
+}
+
+static bool describe_is_known(int8_t type)
+{
+    return type == DESCRIBE_TOPIC || type == DESCRIBE_BROKER || type == DESCRIBE_BROKER_LOGGER ||
+           type == DESCRIBE_CLIENT_METRICS || type == DESCRIBE_GROUP;
+}
+
+void rl_api_describe_configs(struct rl_request *request, const void *message)
+{
+    struct describe_configs d = { .request = request, .asked = message };
+    struct rl_describe_configs_response response;
+    rl_describe_configs_response_init(&response);
+    size_t count = (size_t)d.asked->resources_count;
+    response.results = rl_request_alloc(request, count, sizeof *response.results);
+    if (response.results == NULL)
+        return;
+    response.results_count = d.asked->resources_count;
+    bool known = true;
+    for (size_t i = 0; i < count; i++)
+        known &= describe_is_known(d.asked->resources[i].resource_type);
+    for (size_t i = 0; i < count; i++) {
+        d.resource = &d.asked->resources[i];
+        d.result = &response.results[i];
+        if (!describe_answer(&d, known))
+            return;
+    }
+    rl_reply_message(request, &response);
+}
