@@ -16,6 +16,7 @@
 #define RL_CONFIG_FILE_BYTES_MAX (1024 * 1024)
 #define RL_CONFIG_VALUES_MAX 4096       /* explicit settings, all origins together */
 #define RL_CONFIG_SYNONYMS_MAX 8
+#define RL_CONFIG_LINES_MAX 200
 #define RL_SHARDS_MAX 128
 
 /* Numbers as in DescribeConfigsResponse (ConfigEntry.ConfigSource). */
@@ -53,7 +54,7 @@ struct rl_config_value {
 struct rl_config_lines {
     char **lines;
     size_t count;
-    size_t dropped;                     /* beyond a bound; the last line says so */
+    size_t dropped;                     /* more than RL_CONFIG_LINES_MAX: not kept */
 };
 
 struct rl_config {
@@ -78,8 +79,6 @@ struct rl_config {
     int64_t log_retention_check_interval_ms;
     int32_t producer_id_expiration_ms;
     struct rl_log_config log;           /* a topic without overrides */
-    int64_t min_compaction_lag_ms;      /* log.cleaner.*: for checks of topic overrides */
-    int64_t max_compaction_lag_ms;
     /* ringlog.* */
     int32_t shards;                     /* 1..RL_SHARDS_MAX */
     int64_t log_tail_bytes;             /* in-memory tails of all partitions together */
@@ -92,7 +91,7 @@ struct rl_config {
     struct rl_config_value *values;     /* explicit settings, one per name */
     size_t value_count;
     size_t value_capacity;
-    char default_shards[8];
+    char default_shards[8];             /* the default of ringlog.shards as text */
     bool finished;
 };
 
@@ -141,7 +140,7 @@ struct rl_config_entry {
     const char *name;
     const char *value;                  /* NULL: null, or sensitive */
     const char *documentation;          /* NULL: none */
-    const char *where;                  /* origin of an explicit value ("x.properties:3"), or NULL */
+    const char *where;                  /* origin of an explicit value ("x:3"), or NULL */
     enum rl_config_type type;
     enum rl_config_source source;
     bool is_default;                    /* as versions before 1 say it: source is DEFAULT */

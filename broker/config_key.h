@@ -24,7 +24,7 @@ enum rl_config_type {
 enum rl_config_honoured {
     RL_CONFIG_NOT_HONOURED,             /* checked, kept, shown; a warning when set */
     RL_CONFIG_HONOURED,
-    RL_CONFIG_DEFAULT_ONLY              /* acted on while it has its default value, else a warning */
+    RL_CONFIG_DEFAULT_ONLY              /* acted on with its default value, else a warning */
 };
 
 /* How a value is checked beyond its type. */
@@ -34,7 +34,8 @@ enum rl_config_check {
     RL_CHECK_RANGE_OR_MINUS_ONE,        /* the same, or -1 */
     RL_CHECK_ONE_OF,                    /* one of `choices` */
     RL_CHECK_ONE_OF_ANY_CASE,
-    RL_CHECK_EACH_OF,                   /* a list, each element one of `choices` */
+    RL_CHECK_EACH_OF,                   /* a list, maybe empty, each element one of `choices` */
+    RL_CHECK_SOME_OF,                   /* the same, not empty */
     RL_CHECK_NOT_EMPTY,                 /* a list or text with something in it */
     RL_CHECK_THROTTLED_REPLICAS         /* "*" or partition:broker,partition:broker,... */
 };
@@ -55,30 +56,26 @@ struct rl_config_key {
     bool dynamic;                       /* Kafka lets it change at run time */
 };
 
-#define RL_CONFIG_REASON_BYTES 512      /* room for the longest reason; longer text is cut */
+#define RL_CONFIG_MESSAGE_BYTES 768     /* room for any sentence of these files; more is cut */
 
 /* Keys of a level, sorted by name. */
 size_t rl_config_key_count(enum rl_config_level level);
 const struct rl_config_key *rl_config_key_at(enum rl_config_level level, size_t index);
 /* NULL when the level has no such key.  Case matters, as in Kafka. */
 const struct rl_config_key *rl_config_key_find(enum rl_config_level level, const char *name);
-/* The broker or legacy key most like `name`, NULL when nothing is close. */
+/* The broker or legacy key that whoever wrote `name` as a broker key most likely meant: the nearest
+ * by spelling, or the broker's synonym of a topic key.  NULL when nothing is close. */
 const struct rl_config_key *rl_config_key_nearest(const char *name);
 /* Passwords: their values are never shown. */
 bool rl_config_key_sensitive(const struct rl_config_key *key);
 
 /* Check `text` against the key's type and limits and bring it into Kafka's canonical form (trimmed;
  * true/false; plain decimals; list elements joined by "," without repetitions).
- * Returns RL_OK and *ret_canonical (caller frees with rl_free), or RL_EINVAL and a reason in
- * Kafka's words ("Value must be at least 1") in reason[RL_CONFIG_REASON_BYTES], together with the
- * offending part, which Kafka shows instead of the whole value, in `ret_part` (same size; "" when
- * the sentence stands alone, as for empty list elements). */
-rl_status rl_config_key_parse(const struct rl_config_key *key, const char *text,
-                              char **ret_canonical, char *reason, char *ret_part);
-/* The whole sentence, as Kafka words it: "Invalid value abc for configuration retention.ms: Not a
- * number of type LONG", into message[bytes].  Same statuses; ret_canonical may be NULL. */
-rl_status rl_config_key_check(const struct rl_config_key *key, const char *text,
-                              char **ret_canonical, char *message, size_t bytes);
+ * Returns RL_OK with *ret_canonical (freed by the caller with rl_free; ret_canonical may be NULL),
+ * or RL_EINVAL with one sentence in message[bytes], worded as Kafka words it: "Invalid value abc
+ * for configuration retention.ms: Not a number of type LONG". */
+rl_status rl_config_key_check(const struct rl_config_key *key, const char *text, char *message,
+                              size_t bytes, char **ret_canonical);
 /* What is allowed, for people: "integer, at least 1", into text[bytes]. */
 void rl_config_key_allowed(const struct rl_config_key *key, char *text, size_t bytes);
 /* The type's name as in Kafka's documentation, lower case, static storage. */

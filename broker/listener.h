@@ -50,7 +50,7 @@ struct rl_listener_settings {
 /* Parse and cross-check.  Listeners named in controller.listener.names belong to Kafka's controller
  * quorum, which ringlog does not have: they are left out and counted.
  * Returns RL_OK; RL_EINVAL (malformed, or repeated name or port) or RL_EUNSUPPORTED (a protocol
- * other than PLAINTEXT), with one sentence that names the key in message[bytes].  KIP-103. */
+ * other than PLAINTEXT), with "KEY: one sentence" in message[bytes].  KIP-103. */
 rl_status rl_listeners_parse(const struct rl_listener_settings *settings,
                              struct rl_listener_set *ret_set, char *message, size_t bytes);
 
