@@ -203,9 +203,9 @@ def new_topic(word):
 def checks_by_program(suite, names, command, timeout=120, prefix=""):
     """Register one case per name; all of them are done by one run of one program.
 
-    command(broker) gives the command line.  The program prints `ok NAME` or
-    `FAILED NAME: reason`; a name it does not print has failed."""
-    verdicts = {}       # per shard count: name -> None or reason
+    command(broker) gives the command line.  The program prints `ok NAME`, `FAILED NAME: reason`
+    or `skipped NAME: reason`; a name it does not print has failed."""
+    verdicts = {}       # per shard count: name -> None or the exception
 
     def run_all(broker):
         done = run(command(broker), timeout=timeout, check=False)
@@ -213,12 +213,13 @@ def checks_by_program(suite, names, command, timeout=120, prefix=""):
         for line in done.stdout.decode(errors="replace").splitlines():
             if line.startswith("ok "):
                 found[line[3:].strip()] = None
-            elif line.startswith("FAILED "):
-                name, _, reason = line[7:].partition(": ")
-                found[name.strip()] = reason or "?"
+            elif line.startswith(("FAILED ", "skipped ")):
+                word, _, rest = line.partition(" ")
+                name, _, reason = rest.partition(": ")
+                found[name.strip()] = (Failed if word == "FAILED" else Skipped)(reason or "?")
         tail = (done.stderr.decode(errors="replace").strip() or "no output")[-1200:]
         for name in names:
-            found.setdefault(name, f"not reached; exit code {done.returncode}: {tail}")
+            found.setdefault(name, Failed(f"not reached; exit code {done.returncode}: {tail}"))
         return found
 
     def make(name):
@@ -228,10 +229,10 @@ def checks_by_program(suite, names, command, timeout=120, prefix=""):
                 try:
                     verdicts[key] = run_all(broker)
                 except Failed as failure:
-                    verdicts[key] = {n: str(failure) for n in names}
-            reason = verdicts[key][name]
-            if reason is not None:
-                raise Failed(reason)
+                    verdicts[key] = {n: failure for n in names}
+            verdict = verdicts[key][name]
+            if verdict is not None:
+                raise verdict
         return one
 
     for name in names:
