@@ -15,6 +15,7 @@
 
 struct rl_handover {
     struct rl_msg msg;                  /* shard 0 -> connection's shard -> shard 0 */
+    struct rl_list link;                /* shard 0 only */
     uint32_t shard_index;
     uint32_t listener_index;
     int fd;
@@ -33,7 +34,8 @@ struct rl_listener {
 
 struct rl_acceptor {
     struct rl_list listeners;
-    uint32_t connection_count;          /* of all shards */
+    struct rl_list handovers;           /* one per connection of all shards */
+    uint32_t connection_count;          /* their count */
     uint32_t shard_counts[RL_SHARDS_MAX];
 };
 
@@ -62,11 +64,14 @@ static void handover_closed(struct rl_shard *shard, struct rl_msg *msg)
     RL_ASSERT(acceptor->shard_counts[handover->shard_index] > 0);
     acceptor->shard_counts[handover->shard_index]--;
     acceptor->connection_count--;
+    rl_list_remove(&handover->link);
     rl_free(handover);
 }
 
 void rl_handover_return(struct rl_net *net, struct rl_handover *handover)
 {
+    if (net->stopped)
+        return;                         /* shard 0 frees all that are left */
     handover->msg.handle = handover_closed;
     if (net->shard->index == 0)
         handover_closed(net->shard, &handover->msg);
@@ -101,6 +106,7 @@ static void listener_accepted(struct rl_listener *listener, int fd)
     *handover = (struct rl_handover){ .msg = { .handle = handover_open }, .fd = fd,
                                       .shard_index = acceptor_pick_shard(acceptor, shard->count),
                                       .listener_index = listener->index };
+    rl_list_push_back(&acceptor->handovers, &handover->link);
     acceptor->connection_count++;
     acceptor->shard_counts[handover->shard_index]++;
     if (handover->shard_index == 0)
@@ -205,6 +211,7 @@ void rl_acceptor_start(struct rl_net *net)
         return;
     net->acceptor = rl_alloc_zero(1, sizeof *net->acceptor);
     rl_list_init(&net->acceptor->listeners);
+    rl_list_init(&net->acceptor->handovers);
 }
 
 void rl_acceptor_stop(struct rl_net *net)
@@ -215,6 +222,8 @@ void rl_acceptor_stop(struct rl_net *net)
         return;
     while ((node = rl_list_first(&net->acceptor->listeners)) != NULL)
         listener_free(RL_LIST_ENTRY(node, struct rl_listener, link));
+    while ((node = rl_list_pop_front(&net->acceptor->handovers)) != NULL)
+        rl_free(RL_LIST_ENTRY(node, struct rl_handover, link));
     rl_free(net->acceptor);
     net->acceptor = NULL;
 }

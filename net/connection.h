@@ -102,6 +102,7 @@ struct rl_net {
     struct rl_send *send_pool;
     uint32_t send_pool_count;
 
+    bool stopped;
     bool draining;
     struct rl_timer drain_timer;
     void (*drain_done)(void *arg);

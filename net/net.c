@@ -181,6 +181,7 @@ void rl_net_stop(struct rl_shard *shard)
     if (net == NULL)
         return;
     RL_OBJ(net, NET);
+    net->stopped = true;
     while ((node = rl_list_first(&net->connections)) != NULL ||
            (node = rl_list_first(&net->closing)) != NULL)
         rl_connection_abandon(RL_LIST_ENTRY(node, struct rl_connection, link));

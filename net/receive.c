@@ -42,6 +42,11 @@ static uint32_t receive_prefix_size(const uint8_t *prefix)
            prefix[3];
 }
 
+static bool receive_anyone_waits(const struct rl_net *net)
+{
+    return !rl_list_empty(&net->small.waiting) || !rl_list_empty(&net->large.waiting);
+}
+
 void rl_receive_give_memory(struct rl_net *net, size_t bytes)
 {
     struct rl_budget *budget = receive_budget(net, bytes);
@@ -55,7 +60,7 @@ void rl_receive_give_memory(struct rl_net *net, size_t bytes)
         rl_budget_take(budget, conn->charge);
         rl_receive_want_resume(conn);
     }
-    if (rl_list_empty(&net->small.waiting) && rl_list_empty(&net->large.waiting))
+    if (RL_UNLIKELY(rl_timer_running(&net->stall_timer)) && !receive_anyone_waits(net))
         rl_timer_stop(net->shard, &net->stall_timer);
 }
 
@@ -105,7 +110,7 @@ void rl_receive_on_stall_timer(struct rl_timer *timer)
             rl_connection_close(conn);
         }
     }
-    if (rl_list_empty(&net->small.waiting) && rl_list_empty(&net->large.waiting))
+    if (!receive_anyone_waits(net))
         return;
     node = rl_list_first(&net->partial);
     int64_t from_ns = now_ns;
