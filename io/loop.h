@@ -74,6 +74,8 @@ static inline struct rl_loop *rl_loop_of(const struct rl_shard *shard)
 rl_status rl_loop_open(struct rl_loop *loop);
 /* One turn; may_sleep: wait in the kernel when there is nothing left to do. */
 void rl_loop_turn(struct rl_loop *loop, bool may_sleep);
+/* Something waits for the next turn that no wake will announce. */
+bool rl_loop_has_work(const struct rl_loop *loop);
 /* Make the loop turn if it sleeps.  from: the calling shard or NULL. */
 void rl_loop_wake(struct rl_shard *from, struct rl_loop *to);
 

@@ -175,9 +175,10 @@ static void loop_take_self(struct rl_loop *loop)
 
 /* ---- sleeping ---- */
 
-static bool loop_has_work(const struct rl_loop *loop)
+bool rl_loop_has_work(const struct rl_loop *loop)
 {
-    if (loop->again || loop->self_first != NULL)
+    if (loop->again || loop->self_first != NULL ||
+        rl_timers_next(&loop->timers) <= loop->shard.now_ns)
         return true;
     for (uint32_t word = 0; word < RL_LOOP_MASK_WORDS; word++) {
         if (loop->mail_left[word] != 0)
@@ -208,11 +209,9 @@ static bool loop_inbox_filled(const struct rl_loop *loop)
 /* How long the kernel may keep us: 0 when there is work. */
 static int64_t loop_wait_ns(struct rl_loop *loop)
 {
-    if (loop_has_work(loop))
+    if (rl_loop_has_work(loop))
         return 0;
     int64_t next = rl_timers_next(&loop->timers);
-    if (next <= loop->shard.now_ns)
-        return 0;
     atomic_store(&loop->sleeping, 1);
     if (loop_inbox_filled(loop)) {
         atomic_store_explicit(&loop->sleeping, 0, memory_order_relaxed);

@@ -301,5 +301,5 @@ bool rl_shard_step(struct rl_shard *shard)
     rl_self = shard;
     rl_loop_turn(loop, false);
     rl_self = before;
-    return loop->work != work || loop->again || loop->self_first != NULL;
+    return loop->work != work || rl_loop_has_work(loop);
 }
