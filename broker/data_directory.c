@@ -191,23 +191,30 @@ static bool meta_number(struct rl_slice text, long long *ret_number)
     return end == start + text.bytes;
 }
 
+/* False: the value makes no sense. */
 static bool meta_take(struct directory_meta *meta, const struct rl_properties *p)
 {
     struct rl_slice key = rl_text_slice(&p->key), value = rl_text_slice(&p->value);
     struct rl_uuid id;
-    if (rl_slice_equal_string(key, "version"))
-        return meta->has_version = meta_number(value, &meta->version);
-    if (rl_slice_equal_string(key, "ringlog.format"))
-        return meta->has_format = meta_number(value, &meta->format);
-    if (rl_slice_equal_string(key, "node.id") || rl_slice_equal_string(key, "broker.id"))
-        return meta->has_node_id = meta_number(value, &meta->node_id);
+    if (rl_slice_equal_string(key, "version")) {
+        meta->has_version = true;
+        return meta_number(value, &meta->version);
+    }
+    if (rl_slice_equal_string(key, "ringlog.format")) {
+        meta->has_format = true;
+        return meta_number(value, &meta->format);
+    }
+    if (rl_slice_equal_string(key, "node.id")) {
+        meta->has_node_id = true;
+        return meta_number(value, &meta->node_id);
+    }
     if (!rl_slice_equal_string(key, "cluster.id"))
         return true;
-    meta->has_cluster_id = value.bytes == RL_UUID_TEXT_BYTES - 1 &&
-                           rl_uuid_parse(value, &id) == RL_OK;
-    if (meta->has_cluster_id)
-        memcpy(meta->cluster_id, value.data, value.bytes);
-    return meta->has_cluster_id;
+    meta->has_cluster_id = true;
+    if (value.bytes != RL_UUID_TEXT_BYTES - 1 || rl_uuid_parse(value, &id) != RL_OK)
+        return false;
+    memcpy(meta->cluster_id, value.data, value.bytes);
+    return true;
 }
 
 /* False: not readable as properties, or one of our values makes no sense. */
