@@ -67,6 +67,14 @@ void rl_config_say(struct rl_config_lines *lines, const char *format, ...)
     lines->lines[lines->count++] = rl_strdup(line);
 }
 
+void rl_config_say_dropped(struct rl_config_lines *lines)
+{
+    if (lines->dropped == 0)
+        return;
+    lines->lines = rl_realloc(lines->lines, (lines->count + 1) * sizeof lines->lines[0]);
+    lines->lines[lines->count++] = rl_asprintf("and %zu more like these", lines->dropped);
+}
+
 static struct rl_config_value *find_value(const struct rl_config *config, const char *name)
 {
     for (size_t i = 0; i < config->value_count; i++)

@@ -17,6 +17,7 @@
 #define RL_CONFIG_VALUES_MAX 4096       /* explicit settings, all origins together */
 #define RL_CONFIG_SYNONYMS_MAX 8
 #define RL_CONFIG_LINES_MAX 200
+#define RL_CONFIG_TIME_MS_MAX (INT64_MAX / 1000000)
 #define RL_SHARDS_MAX 128
 
 /* Numbers as in DescribeConfigsResponse (ConfigEntry.ConfigSource). */
@@ -54,7 +55,7 @@ struct rl_config_value {
 struct rl_config_lines {
     char **lines;
     size_t count;
-    size_t dropped;                     /* more than RL_CONFIG_LINES_MAX: not kept */
+    size_t dropped;                     /* more than RL_CONFIG_LINES_MAX: only counted */
 };
 
 struct rl_config {
@@ -75,6 +76,7 @@ struct rl_config {
     int32_t socket_receive_buffer_bytes;/* -1: the system's default */
     int32_t socket_listen_backlog_size;
     int32_t max_connections;
+    /* Both at most RL_CONFIG_TIME_MS_MAX, so that they may be turned into nanoseconds. */
     int64_t connections_max_idle_ms;    /* negative: never closed for idleness */
     int64_t log_retention_check_interval_ms;
     int32_t producer_id_expiration_ms;

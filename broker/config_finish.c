@@ -230,6 +230,10 @@ static void fill_fields(struct rl_config *config)
 {
     for (size_t i = 0; i < RL_ARRAY_COUNT(typed_fields); i++)
         fill_field(config, i);
+    config->connections_max_idle_ms =
+        RL_MIN(config->connections_max_idle_ms, RL_CONFIG_TIME_MS_MAX);
+    config->log_retention_check_interval_ms =
+        RL_MIN(config->log_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
     const char *rack = text_of(config, "broker.rack");
     config->broker_rack = rack != NULL && rack[0] != '\0' ? rack : NULL;
     config->io = strcmp(text_of(config, "ringlog.io"), "uring") == 0 ? RL_CONFIG_IO_URING
@@ -253,5 +257,7 @@ rl_status rl_config_finish(struct rl_config *config)
         check_family(config, rl_config_family_at(i));
     fill_fields(config);
     rl_topic_config_defaults(config, &config->log);
+    rl_config_say_dropped(&config->errors);
+    rl_config_say_dropped(&config->warnings);
     return config->errors.count > 0 ? RL_EINVAL : RL_OK;
 }

@@ -51,16 +51,25 @@ static const struct rl_config_key config_keys[] = {
 
 static_assert(CONFIG_KEY_COUNT < 1024, "nearest looks at all of them for every misspelt key");
 
-/* The rows of a level lie together (tests/broker/test_config_key.c checks that and the order). */
+/* The first row of a level or a later one.  Rows are sorted by level, then by name
+ * (tests/broker/test_config_key.c checks that). */
+static size_t level_first(int level)
+{
+    size_t low = 0, high = CONFIG_KEY_COUNT;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if ((int)config_keys[middle].level < level)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static const struct rl_config_key *level_rows(enum rl_config_level level, size_t *ret_count)
 {
-    size_t first = 0;
-    while (first < CONFIG_KEY_COUNT && config_keys[first].level != level)
-        first++;
-    size_t end = first;
-    while (end < CONFIG_KEY_COUNT && config_keys[end].level == level)
-        end++;
-    *ret_count = end - first;
+    size_t first = level_first((int)level);
+    *ret_count = level_first((int)level + 1) - first;
     return &config_keys[first];
 }
 
@@ -114,9 +123,9 @@ const char *rl_config_type_name(enum rl_config_type type)
 
 #define NEAREST_NAME_BYTES 128          /* longer names are no misspelling of ours */
 
-/* Edits (insert, delete, replace, swap of neighbours) that make b of a.  Both shorter than
- * NEAREST_NAME_BYTES. */
-static size_t edit_distance(const char *a, const char *b)
+/* Edits (insert, delete, replace, swap of neighbours) that make b of a; `limit` when they are that
+ * many or more.  Both names are shorter than NEAREST_NAME_BYTES. */
+static size_t edit_distance(const char *a, const char *b, size_t limit)
 {
     size_t rows[3][NEAREST_NAME_BYTES + 1];
     size_t a_bytes = strlen(a), b_bytes = strlen(b);
@@ -124,7 +133,7 @@ static size_t edit_distance(const char *a, const char *b)
         rows[0][j] = j;
     for (size_t i = 1; i <= a_bytes; i++) {
         size_t *now = rows[i % 3], *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
-        now[0] = i;
+        size_t least = now[0] = i;
         for (size_t j = 1; j <= b_bytes; j++) {
             size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
             best = RL_MIN(best, last[j] + 1);
@@ -132,9 +141,12 @@ static size_t edit_distance(const char *a, const char *b)
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
                 best = RL_MIN(best, before[j - 2] + 1);
             now[j] = best;
+            least = RL_MIN(least, best);
         }
+        if (least > limit)
+            return limit;               /* a swap may reach back one row, not further */
     }
-    return rows[a_bytes % 3][b_bytes];
+    return RL_MIN(limit, rows[a_bytes % 3][b_bytes]);
 }
 
 /* The broker key a row stands for in a broker's file; NULL: none. */
@@ -166,7 +178,8 @@ const struct rl_config_key *rl_config_key_nearest(const char *name)
         if (least >= nearest_distance || key_bytes >= NEAREST_NAME_BYTES)
             continue;
         const struct rl_config_key *key = as_broker_key(&config_keys[i]);
-        size_t distance = key != NULL ? edit_distance(name, config_keys[i].name) : nearest_distance;
+        size_t distance = key == NULL ? nearest_distance
+            : edit_distance(name, config_keys[i].name, nearest_distance);
         if (distance < nearest_distance) {
             nearest = key;
             nearest_distance = distance;

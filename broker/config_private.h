@@ -10,6 +10,8 @@
 
 /* Add a line to the errors or warnings; beyond RL_CONFIG_LINES_MAX it is only counted. */
 void rl_config_say(struct rl_config_lines *lines, const char *format, ...) RL_PRINTF(2, 3);
+/* Once, at the end: a last line that says how many were only counted. */
+void rl_config_say_dropped(struct rl_config_lines *lines);
 /* Give the broker key `to` the checked explicit value of `from`.  Moves config->values. */
 void rl_config_mirror(struct rl_config *config, const char *from, const char *to);
 /* The log's configuration for a topic without overrides.  After the values have been checked. */

@@ -426,6 +426,9 @@ Test(config, files_are_bounded)
     cr_assert_eq(rl_config_load_text(&config, "x", text, bytes - 1), RL_EINVAL);
     cr_assert_eq(config.errors.count, RL_CONFIG_LINES_MAX);
     cr_assert_gt(config.errors.dropped, 0);
+    cr_assert_eq(rl_config_finish(&config), RL_EINVAL);
+    cr_assert_eq(config.errors.count, RL_CONFIG_LINES_MAX + 1);
+    cr_assert(says(&config.errors, " more like these"));
     rl_free(text);
 }
 
@@ -494,6 +497,15 @@ Test(config, times_have_kafkas_precedence)
         cr_assert_eq(config.log.flush_ms, times[i].flush_ms, "%s", times[i].file);
         cr_assert_eq(config.warnings.count, times[i].warnings, "%s", times[i].file);
     }
+}
+
+Test(config, the_longest_times_fit_into_nanoseconds)
+{
+    load("connections.max.idle.ms=9223372036854775807\n"
+         "log.retention.check.interval.ms=9223372036854775807\n");
+    finish();
+    cr_assert_eq(config.connections_max_idle_ms, RL_CONFIG_TIME_MS_MAX);
+    cr_assert_eq(config.log_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
 }
 
 Test(config, a_time_set_in_vain_is_told)
