@@ -1,0 +1,236 @@
+/* log/checkpoint.c — encode and decode a log's checkpoint; load and store side files.
+ *
+ * The format stands in checkpoint.h.  Failures: a status; a store that failed leaves the old
+ * file (and perhaps a .tmp, which the next open removes). */
+#include "log/checkpoint.h"
+#include "core/crc32c.h"
+#include "core/memory.h"
+#include "log/log_bytes.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { MAGIC = 0x726c636b, VERSION = 1, HEADER_BYTES = 48, EPOCH_BYTES = 12, SEGMENT_BYTES = 44 };
+
+static void encode_point(uint8_t *p, struct rl_log_point point)
+{
+    rl_put_u64(p, (uint64_t)point.offset);
+    rl_put_u32(p + 8, point.pos);
+}
+
+static struct rl_log_point decode_point(const uint8_t *p)
+{
+    return (struct rl_log_point){ (int64_t)rl_get_u64(p), rl_get_u32(p + 8) };
+}
+
+static void encode_segment(uint8_t *p, const struct rl_segment *seg)
+{
+    rl_put_u64(p, (uint64_t)seg->base_offset);
+    rl_put_u32(p + 8, seg->size_bytes);
+    rl_put_u32(p + 12, seg->index_entries);
+    rl_put_u32(p + 16, seg->time_entries);
+    rl_put_u64(p + 20, (uint64_t)seg->max_timestamp_ms);
+    rl_put_u64(p + 28, (uint64_t)seg->max_timestamp_offset);
+    rl_put_u64(p + 36, (uint64_t)seg->first_append_ms);
+}
+
+static struct rl_segment decode_segment(const uint8_t *p)
+{
+    return (struct rl_segment){
+        .base_offset = (int64_t)rl_get_u64(p),
+        .size_bytes = rl_get_u32(p + 8),
+        .index_entries = rl_get_u32(p + 12),
+        .time_entries = rl_get_u32(p + 16),
+        .max_timestamp_ms = (int64_t)rl_get_u64(p + 20),
+        .max_timestamp_offset = (int64_t)rl_get_u64(p + 28),
+        .first_append_ms = (int64_t)rl_get_u64(p + 36),
+    };
+}
+
+void rl_checkpoint_encode(const struct rl_checkpoint *checkpoint, struct rl_text *out)
+{
+    size_t bytes = HEADER_BYTES + (size_t)checkpoint->epochs.count * EPOCH_BYTES + 4 +
+                   (size_t)checkpoint->segment_count * SEGMENT_BYTES;
+    uint8_t *file = (uint8_t *)rl_text_reserve(out, bytes);
+    uint8_t *p = file + HEADER_BYTES;
+
+    rl_put_u32(file, MAGIC);
+    rl_put_u32(file + 4, VERSION);
+    rl_put_u64(file + 12, (uint64_t)checkpoint->start_offset);
+    encode_point(file + 20, checkpoint->recovery);
+    encode_point(file + 32, checkpoint->saved);
+    rl_put_u32(file + 44, checkpoint->epochs.count);
+    for (uint32_t i = 0; i < checkpoint->epochs.count; i++, p += EPOCH_BYTES) {
+        rl_put_u32(p, (uint32_t)checkpoint->epochs.entries[i].epoch);
+        rl_put_u64(p + 4, (uint64_t)checkpoint->epochs.entries[i].start_offset);
+    }
+    rl_put_u32(p, checkpoint->segment_count);
+    p += 4;
+    for (uint32_t i = 0; i < checkpoint->segment_count; i++, p += SEGMENT_BYTES)
+        encode_segment(p, &checkpoint->segments[i]);
+    rl_put_u32(file + 8, rl_crc32c(0, file + 12, bytes - 12));
+    out->bytes += bytes;
+    out->data[out->bytes] = '\0';
+}
+
+uint32_t rl_checkpoint_segment_of(const struct rl_checkpoint *checkpoint, int64_t offset)
+{
+    uint32_t i = checkpoint->segment_count - 1;
+
+    while (i > 0 && checkpoint->segments[i].base_offset > offset)
+        i--;
+    return i;
+}
+
+static bool point_is_valid(const struct rl_checkpoint *checkpoint, struct rl_log_point point)
+{
+    const struct rl_segment *seg =
+        &checkpoint->segments[rl_checkpoint_segment_of(checkpoint, point.offset)];
+
+    return point.offset >= seg->base_offset && point.pos <= seg->size_bytes &&
+           (point.pos == 0) == (point.offset == seg->base_offset);
+}
+
+static bool is_valid(const struct rl_checkpoint *checkpoint)
+{
+    if (checkpoint->start_offset < checkpoint->segments[0].base_offset)
+        return false;
+    for (uint32_t i = 1; i < checkpoint->segment_count; i++) {
+        if (checkpoint->segments[i].base_offset <= checkpoint->segments[i - 1].base_offset)
+            return false;
+    }
+    for (uint32_t i = 1; i < checkpoint->epochs.count; i++) {
+        if (checkpoint->epochs.entries[i].epoch <= checkpoint->epochs.entries[i - 1].epoch)
+            return false;
+    }
+    return checkpoint->segments[0].base_offset >= 0 &&
+           point_is_valid(checkpoint, checkpoint->recovery) &&
+           point_is_valid(checkpoint, checkpoint->saved);
+}
+
+rl_status rl_checkpoint_decode(struct rl_slice file, struct rl_checkpoint *ret_checkpoint)
+{
+    const uint8_t *p = file.data;
+
+    if (file.bytes < HEADER_BYTES + 4 || rl_get_u32(p) != MAGIC || rl_get_u32(p + 4) != VERSION ||
+        rl_get_u32(p + 8) != rl_crc32c(0, p + 12, file.bytes - 12))
+        return RL_ECORRUPT;
+    uint32_t epoch_count = rl_get_u32(p + 44);
+    if (epoch_count > (file.bytes - HEADER_BYTES - 4) / EPOCH_BYTES)
+        return RL_ECORRUPT;
+    size_t segments_at = HEADER_BYTES + (size_t)epoch_count * EPOCH_BYTES;
+    uint32_t segment_count = rl_get_u32(p + segments_at);
+    if (segment_count == 0 ||
+        (uint64_t)segment_count * SEGMENT_BYTES != file.bytes - segments_at - 4)
+        return RL_ECORRUPT;
+
+    struct rl_checkpoint checkpoint = {
+        .start_offset = (int64_t)rl_get_u64(p + 12),
+        .recovery = decode_point(p + 20),
+        .saved = decode_point(p + 32),
+        .epochs = { rl_alloc_zero(epoch_count + 1u, sizeof(struct rl_epoch_entry)), epoch_count,
+                    epoch_count + 1u },
+        .segments = rl_alloc_zero(segment_count, sizeof(struct rl_segment)),
+        .segment_count = segment_count,
+    };
+    for (uint32_t i = 0; i < epoch_count; i++) {
+        const uint8_t *e = p + HEADER_BYTES + (size_t)i * EPOCH_BYTES;
+        checkpoint.epochs.entries[i] =
+            (struct rl_epoch_entry){ (int32_t)rl_get_u32(e), (int64_t)rl_get_u64(e + 4) };
+    }
+    for (uint32_t i = 0; i < segment_count; i++)
+        checkpoint.segments[i] = decode_segment(p + segments_at + 4 + (size_t)i * SEGMENT_BYTES);
+    if (!is_valid(&checkpoint)) {
+        rl_checkpoint_done(&checkpoint);
+        return RL_ECORRUPT;
+    }
+    *ret_checkpoint = checkpoint;
+    return RL_OK;
+}
+
+void rl_checkpoint_done(struct rl_checkpoint *checkpoint)
+{
+    rl_epoch_cache_done(&checkpoint->epochs);
+    rl_free(checkpoint->segments);
+    checkpoint->segments = NULL;
+}
+
+void rl_epoch_file_encode(const struct rl_epoch_cache *epochs, struct rl_text *out)
+{
+    rl_text_printf(out, "0\n%" PRIu32 "\n", epochs->count);
+    for (uint32_t i = 0; i < epochs->count; i++)
+        rl_text_printf(out, "%" PRId32 " %" PRId64 "\n", epochs->entries[i].epoch,
+                       epochs->entries[i].start_offset);
+}
+
+/* ---- side files ---- */
+
+rl_status rl_side_file_load(struct rl_disk *disk, const char *path, size_t bytes_max,
+                            struct rl_text *out)
+{
+    int fd;
+    uint64_t size;
+    size_t got = 0;
+
+    rl_status status = rl_disk_open(disk, path, 0, &fd);
+    if (status != RL_OK)
+        return status;
+    status = rl_disk_size(disk, fd, &size);
+    if (status == RL_OK && size > bytes_max)
+        status = RL_ETOOLARGE;
+    if (status == RL_OK)
+        status = rl_disk_read(disk, fd, 0, rl_text_reserve(out, (size_t)size), (size_t)size, &got);
+    rl_disk_close(disk, fd);
+    if (status != RL_OK)
+        return status;
+    out->bytes += got;
+    out->data[out->bytes] = '\0';
+    return RL_OK;
+}
+
+static rl_status write_all(struct rl_disk *disk, int fd, uint64_t pos, struct rl_slice content)
+{
+    struct iovec iov = { (void *)(uintptr_t)content.data, content.bytes };
+    size_t wrote;
+
+    if (content.bytes == 0)
+        return RL_OK;
+    return rl_disk_write(disk, fd, pos, &iov, 1, &wrote);
+}
+
+rl_status rl_side_file_store(struct rl_disk *disk, const char *path, struct rl_slice content,
+                             bool sync)
+{
+    char temporary[RL_PATH_BYTES + 8];
+    int fd;
+
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    rl_status status = rl_disk_open(disk, temporary,
+                                    RL_OPEN_WRITE | RL_OPEN_CREATE | RL_OPEN_TRUNCATE, &fd);
+    if (status != RL_OK)
+        return status;
+    status = write_all(disk, fd, 0, content);
+    if (status == RL_OK && sync)
+        status = rl_disk_sync(disk, fd);
+    rl_disk_close(disk, fd);
+    if (status == RL_OK)
+        status = rl_disk_rename(disk, temporary, path);
+    return status;
+}
+
+rl_status rl_side_file_extend(struct rl_disk *disk, const char *path, uint64_t pos,
+                              struct rl_slice content)
+{
+    int fd;
+    uint64_t size;
+
+    rl_status status = rl_disk_open(disk, path, RL_OPEN_WRITE | RL_OPEN_CREATE, &fd);
+    if (status != RL_OK)
+        return status;
+    status = rl_disk_size(disk, fd, &size);
+    if (status == RL_OK && size > pos)
+        status = rl_disk_truncate(disk, fd, pos);
+    if (status == RL_OK)
+        status = write_all(disk, fd, pos, content);
+    rl_disk_close(disk, fd);
+    return status;
+}

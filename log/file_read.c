@@ -1,0 +1,168 @@
+/* log/file_read.c — from an offset to bytes: index, walk to the batch, one read, every CRC checked.
+ *
+ * The happy path: the index gives a place at most index.interval.bytes before the wanted batch;
+ * headers are walked from there; one read brings as many whole batches as asked for.  A CRC pass
+ * over what was just read costs a few percent of the read, and nothing damaged is ever served.
+ * Failures: an entry that does not point to the batch it promises is not followed: the walk then
+ * begins at the segment's start, and the caller has the index rebuilt. */
+#include "log/file_read.h"
+#include "core/logger.h"
+#include "log/index.h"
+#include <inttypes.h>
+
+static rl_status read_at(const struct rl_file_read *r, uint32_t pos, void *to, size_t bytes,
+                         bool resident_only)
+{
+    size_t got;
+    rl_status status = resident_only ? rl_disk_try_read(r->disk, r->fd, pos, to, bytes, &got)
+                                     : rl_disk_read(r->disk, r->fd, pos, to, bytes, &got);
+    if (status == RL_OK && got < bytes)
+        return RL_ECORRUPT;             /* shorter than what was written to it */
+    return status;
+}
+
+/* The header at pos, no more; its size is believed up to the end of the file. */
+static rl_status header_at(const struct rl_file_read *r, uint32_t pos, bool resident_only,
+                           struct rl_batch *ret_batch)
+{
+    uint8_t header[RL_BATCH_HEADER_BYTES];
+    uint32_t left = r->end_pos - pos;
+
+    if (pos >= r->end_pos)
+        return RL_ENOTFOUND;
+    if (left < sizeof header)
+        return RL_ECORRUPT;
+    rl_status status = read_at(r, pos, header, sizeof header, resident_only);
+    if (status != RL_OK)
+        return status;
+    status = rl_batch_read_header(header, left, ret_batch);
+    ret_batch->bytes = NULL;
+    if (status != RL_OK || ret_batch->last_offset_delta < 0)
+        return RL_ECORRUPT;
+    return RL_OK;
+}
+
+static bool floor_is_true(const struct rl_file_read *r, const struct rl_batch *batch)
+{
+    return r->floor_offset >= 0 ? batch->base_offset == r->floor_offset
+                                : rl_batch_last_offset(batch) == r->floor_last_offset;
+}
+
+/* Replace the floor by the index file's, if that has one. */
+static rl_status use_index(struct rl_file_read *r, bool resident_only)
+{
+    struct rl_index_entry entry;
+
+    if (r->index_path[0] == '\0')
+        return RL_OK;
+    rl_status status = rl_index_file_find(r->disk, r->index_path, r->index_entries,
+                                          (uint32_t)(r->offset - r->segment_base), resident_only,
+                                          &entry);
+    if (status == RL_OK) {
+        r->floor_pos = entry.pos;
+        r->floor_offset = -1;
+        r->floor_last_offset = r->segment_base + entry.relative_offset;
+    } else if (status == RL_ECORRUPT) {
+        r->index_damaged = true;
+    } else if (status != RL_ENOTFOUND) {
+        return status;
+    }
+    return RL_OK;
+}
+
+rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret_pos,
+                       struct rl_batch *ret_batch)
+{
+    rl_status status = use_index(r, resident_only);
+    if (status != RL_OK)
+        return status;
+
+    uint32_t pos = r->floor_pos;
+    status = header_at(r, pos, resident_only, ret_batch);
+    if (status == RL_EBUSY || status == RL_EIO)
+        return status;
+    if ((status != RL_OK || !floor_is_true(r, ret_batch)) && pos > 0) {
+        r->index_damaged = true;
+        if (resident_only)
+            return RL_EBUSY;            /* a long walk: on a helper */
+        pos = r->floor_pos = 0;
+        r->floor_offset = r->segment_base;
+        status = header_at(r, 0, resident_only, ret_batch);
+    }
+    if (status == RL_OK && !floor_is_true(r, ret_batch))
+        status = RL_ECORRUPT;
+    while (status == RL_OK && rl_batch_last_offset(ret_batch) < r->offset) {
+        int64_t next_offset = rl_batch_last_offset(ret_batch) + 1;
+        pos += (uint32_t)ret_batch->size_bytes;
+        status = header_at(r, pos, resident_only, ret_batch);
+        if (status == RL_OK && ret_batch->base_offset != next_offset)
+            status = RL_ECORRUPT;
+    }
+    if (status == RL_OK)
+        *ret_pos = pos;
+    return status;
+}
+
+/* How many of the bytes are whole, sound batches below upper_offset.  RL_ECORRUPT: not even the
+ * first one. */
+static rl_status take_batches(struct rl_file_read *r, uint8_t *data, size_t bytes, uint32_t pos,
+                              int64_t next_offset)
+{
+    size_t at = 0;
+    rl_status status = RL_OK;
+
+    while (at < bytes) {
+        struct rl_batch batch;
+        status = rl_batch_read_header(data + at, bytes - at, &batch);
+        if (status == RL_ETRUNCATED)
+            break;
+        if (status == RL_OK && batch.base_offset != next_offset)
+            status = RL_EMALFORMED;
+        if (status == RL_OK && rl_batch_last_offset(&batch) >= r->upper_offset)
+            break;
+        if (status == RL_OK)
+            status = rl_batch_check(&batch);
+        if (status != RL_OK)
+            break;
+        at += batch.size_bytes;
+        next_offset += batch.last_offset_delta + (int64_t)1;
+    }
+    r->bytes = at;
+    r->next_pos = pos + (uint32_t)at;
+    r->next_offset = next_offset;
+    return at == 0 && status != RL_OK && status != RL_ETRUNCATED ? RL_ECORRUPT : RL_OK;
+}
+
+rl_status rl_file_read(struct rl_file_read *r, bool resident_only)
+{
+    struct rl_batch first;
+    uint32_t pos = 0;
+
+    rl_status status = rl_file_find(r, resident_only, &pos, &first);
+    if (status != RL_OK)
+        return status;
+    size_t bytes = RL_MIN(RL_MIN(r->max_bytes, (size_t)RL_FILE_READ_BYTES_MAX),
+                          (size_t)(r->end_pos - pos));
+    if (bytes < first.size_bytes) {
+        if (!r->at_least_one && r->max_bytes < first.size_bytes)
+            bytes = 0;
+        else
+            bytes = first.size_bytes;
+    }
+    r->bytes = 0;
+    r->next_pos = pos;
+    r->next_offset = first.base_offset;
+    if (bytes == 0 || rl_batch_last_offset(&first) >= r->upper_offset)
+        return RL_OK;
+
+    struct rl_buffer *buffer = rl_buffer_create(bytes, r->home);
+    status = read_at(r, pos, buffer->data, bytes, resident_only);
+    if (status == RL_OK)
+        status = take_batches(r, buffer->data, bytes, pos, first.base_offset);
+    if (status != RL_OK || r->bytes == 0) {
+        rl_buffer_unref(buffer);
+        return status;
+    }
+    r->buffer = buffer;
+    return RL_OK;
+}

@@ -1,0 +1,221 @@
+/* log/log_directory.c — directories of partitions, and how the last run of the broker ended.
+ *
+ * DIR/ringlog.state says whether somebody runs on DIR.  All numbers big-endian:
+ *   at bytes
+ *    0   4   magic "rlst"
+ *    4   4   version (1)
+ *    8   4   CRC-32C of 12..end
+ *   12   4   1: running, 2: stopped cleanly
+ *   16       text: identity of the mount on which it ran (io/disk.h)
+ * It is replaced by renaming a synced file.  Only a valid file that says "stopped" is a clean
+ * end: missing, damaged or running all mean that logs are checked.
+ * Failures: a status; every step can be repeated. */
+#include "core/crc32c.h"
+#include "core/logger.h"
+#include "core/memory.h"
+#include "log/checkpoint.h"
+#include "log/log_bytes.h"
+#include "log/log_internal.h"
+#include "log/recovery.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAGIC = 0x726c7374, VERSION = 1, HEADER_BYTES = 16, RUNNING = 1, STOPPED = 2,
+       STATE_BYTES_MAX = 4096, IDENTITY_BYTES = 512 };
+
+/* ---- a partition's directory ---- */
+
+rl_status rl_log_create_directory(struct rl_disk *disk, const char *data_dir,
+                                  const struct rl_log_identity *identity)
+{
+    char directory[RL_PATH_BYTES], path[RL_PATH_BYTES];
+    struct rl_uuid topic_id;
+    int fd;
+
+    rl_partition_path(data_dir, identity->topic, identity->partition, directory);
+    rl_status status = rl_disk_make_directory(disk, directory);
+    if (status == RL_EEXIST) {
+        status = rl_partition_metadata_load(disk, directory, &topic_id);
+        if (status == RL_OK)
+            return rl_uuid_equal(topic_id, identity->topic_id) ? RL_EEXIST : RL_ECORRUPT;
+        if (status != RL_ENOTFOUND)
+            return status;
+        /* Creation was interrupted before the metadata was there: nothing was ever appended,
+         * unless somebody took the file away: then there are batches, and we keep off. */
+        rl_segment_path(directory, 0, ".log", path);
+        uint64_t bytes = 0;
+        status = rl_disk_open(disk, path, 0, &fd);
+        if (status == RL_OK) {
+            status = rl_disk_size(disk, fd, &bytes);
+            rl_disk_close(disk, fd);
+        }
+        if (status != RL_OK && status != RL_ENOTFOUND)
+            return status;
+        if (bytes > 0)
+            return RL_ECORRUPT;
+    } else if (status != RL_OK) {
+        return status;
+    }
+    rl_segment_path(directory, 0, ".log", path);
+    status = rl_disk_open(disk, path, RL_OPEN_WRITE | RL_OPEN_CREATE, &fd);
+    if (status != RL_OK)
+        return status;
+    rl_disk_close(disk, fd);
+    status = rl_partition_metadata_store(disk, directory, identity->topic_id);
+    return status == RL_OK ? rl_disk_sync_directory(disk, directory) : status;
+}
+
+struct names {
+    struct rl_text files;               /* names, each with its NUL */
+    struct rl_text directories;
+};
+
+static void collect(void *arg, const char *name, bool directory)
+{
+    struct names *names = arg;
+
+    rl_text_append(directory ? &names->directories : &names->files, name, strlen(name) + 1);
+}
+
+/* Remove a directory and the files in it. */
+static rl_status remove_directory(struct rl_disk *disk, const char *directory)
+{
+    struct names names = { 0 };
+    struct rl_text path = { 0 };
+
+    rl_status status = rl_disk_list(disk, directory, collect, &names);
+    const char *name = rl_text_string(&names.files);
+    for (size_t at = 0; status == RL_OK && at < names.files.bytes; at += strlen(name + at) + 1) {
+        rl_text_clear(&path);
+        rl_text_printf(&path, "%s/%s", directory, name + at);
+        status = rl_disk_unlink(disk, rl_text_string(&path));
+    }
+    if (status == RL_OK)
+        status = rl_disk_remove_directory(disk, directory);
+    rl_text_done(&path);
+    rl_text_done(&names.files);
+    rl_text_done(&names.directories);
+    return status;
+}
+
+rl_status rl_log_delete_directory(struct rl_disk *disk, const char *data_dir,
+                                  const struct rl_log_identity *identity)
+{
+    char directory[RL_PATH_BYTES], deleted[RL_PATH_BYTES + 32], id[RL_UUID_TEXT_BYTES];
+
+    rl_partition_path(data_dir, identity->topic, identity->partition, directory);
+    rl_uuid_format(identity->topic_id, id);
+    snprintf(deleted, sizeof deleted, "%s.%s.deleted", directory, id);
+    rl_status status = rl_disk_rename(disk, directory, deleted);
+    if (status == RL_OK)
+        status = rl_disk_sync_directory(disk, data_dir);
+    return status == RL_OK ? remove_directory(disk, deleted) : status;
+}
+
+/* ---- the data directory ---- */
+
+static void state_path(const char *data_dir, char *path)
+{
+    snprintf(path, RL_PATH_BYTES, "%s/ringlog.state", data_dir);
+}
+
+/* What the file says; RL_ECORRUPT, RL_ENOTFOUND when it says nothing. */
+static rl_status load_state(struct rl_disk *disk, const char *data_dir, uint32_t *ret_state,
+                            char *identity)
+{
+    struct rl_text file = { 0 };
+    char path[RL_PATH_BYTES];
+
+    state_path(data_dir, path);
+    rl_status status = rl_side_file_load(disk, path, STATE_BYTES_MAX, &file);
+    const uint8_t *p = (const uint8_t *)rl_text_string(&file);
+    if (status == RL_OK &&
+        (file.bytes < HEADER_BYTES || file.bytes - HEADER_BYTES >= IDENTITY_BYTES ||
+         rl_get_u32(p) != MAGIC || rl_get_u32(p + 4) != VERSION ||
+         rl_get_u32(p + 8) != rl_crc32c(0, p + 12, file.bytes - 12)))
+        status = RL_ECORRUPT;
+    if (status == RL_OK) {
+        *ret_state = rl_get_u32(p + 12);
+        memcpy(identity, p + HEADER_BYTES, file.bytes - HEADER_BYTES);
+        identity[file.bytes - HEADER_BYTES] = '\0';
+    }
+    rl_text_done(&file);
+    return status;
+}
+
+static rl_status store_state(struct rl_disk *disk, const char *data_dir, uint32_t state,
+                             const char *identity)
+{
+    uint8_t file[HEADER_BYTES + IDENTITY_BYTES];
+    size_t bytes = HEADER_BYTES + strlen(identity);
+    char path[RL_PATH_BYTES];
+
+    rl_put_u32(file, MAGIC);
+    rl_put_u32(file + 4, VERSION);
+    rl_put_u32(file + 12, state);
+    memcpy(file + HEADER_BYTES, identity, bytes - HEADER_BYTES);
+    rl_put_u32(file + 8, rl_crc32c(0, file + 12, bytes - 12));
+    state_path(data_dir, path);
+    rl_status status = rl_side_file_store(disk, path, rl_slice_of(file, bytes), true);
+    return status == RL_OK ? rl_disk_sync_directory(disk, data_dir) : status;
+}
+
+/* Deletions of partitions that were interrupted. */
+static rl_status remove_leftovers(struct rl_disk *disk, const char *data_dir)
+{
+    static const char suffix[] = ".deleted";
+    struct names names = { 0 };
+    struct rl_text path = { 0 };
+
+    rl_status status = rl_disk_list(disk, data_dir, collect, &names);
+    const char *name = rl_text_string(&names.directories);
+    for (size_t at = 0; status == RL_OK && at < names.directories.bytes;
+         at += strlen(name + at) + 1) {
+        size_t bytes = strlen(name + at);
+        if (bytes < sizeof suffix || strcmp(name + at + bytes - (sizeof suffix - 1), suffix) != 0)
+            continue;
+        rl_text_clear(&path);
+        rl_text_printf(&path, "%s/%s", data_dir, name + at);
+        status = remove_directory(disk, rl_text_string(&path));
+    }
+    rl_text_done(&path);
+    rl_text_done(&names.files);
+    rl_text_done(&names.directories);
+    return status;
+}
+
+rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir,
+                                 struct rl_log_start *ret_start)
+{
+    char before[IDENTITY_BYTES], now[IDENTITY_BYTES];
+    struct rl_log_start start = { false, false };
+    uint32_t state;
+
+    rl_status status = remove_leftovers(disk, data_dir);
+    if (status == RL_OK)
+        status = rl_disk_identity(disk, data_dir, now, sizeof now);
+    if (status != RL_OK)
+        return status;
+    status = load_state(disk, data_dir, &state, before);
+    if (status == RL_OK) {
+        start.clean = state == STOPPED;
+        start.same_mount = state == RUNNING && now[0] != '\0' && strcmp(before, now) == 0;
+    } else if (status == RL_ECORRUPT || status == RL_ETOOLARGE) {
+        RL_WARN("log", "%s/ringlog.state is damaged: logs are checked", data_dir);
+    } else if (status != RL_ENOTFOUND) {
+        return status;
+    }
+    status = store_state(disk, data_dir, RUNNING, now);
+    if (status == RL_OK)
+        *ret_start = start;
+    return status;
+}
+
+rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir)
+{
+    char now[IDENTITY_BYTES];
+    rl_status status = rl_disk_identity(disk, data_dir, now, sizeof now);
+
+    return status == RL_OK ? store_state(disk, data_dir, STOPPED, now) : status;
+}

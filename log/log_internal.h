@@ -1,0 +1,229 @@
+/* log/log_internal.h — the insides of a log and of a shard's manager; private to log/.
+ *
+ * struct rl_log is what every partition costs, used or not (below 512 bytes with its first
+ * segment); struct rl_log_hot comes with the first append or read.
+ *
+ * Work in flight, each at most once per log: `create` makes the file of a rolled segment,
+ * `commit` syncs (commit.c), `save` writes index entries, snapshot and checkpoint or renames
+ * expired files (save.c), `rollback` recovers in place after a failed write (rollback.c). */
+#ifndef RL_LOG_LOG_INTERNAL_H
+#define RL_LOG_LOG_INTERNAL_H
+
+#include "core/buffer.h"
+#include "core/list.h"
+#include "core/text.h"
+#include "io/disk.h"
+#include "io/op.h"
+#include "io/shard.h"
+#include "log/epoch_cache.h"
+#include "log/log.h"
+#include "log/producer_state.h"
+#include "log/segment.h"
+
+#define RL_LOG_MANAGER_MAGIC 0x6d676f6cu        /* "logm" */
+#define RL_SNAPSHOTS_KEPT 3
+#define RL_LOG_HINTS 4
+/* Index entries, snapshot and checkpoint are saved after this many bytes: what a restart after
+ * kill -9 has to walk, and what the index of an active segment costs in memory. */
+#define RL_LOG_SAVE_BYTES (64u << 20)
+
+/* Configurations are equal for all partitions of a topic: shared. */
+struct rl_log_config_ref {
+    uint32_t references;
+    struct rl_log_config config;
+};
+
+struct rl_log_manager {
+    uint32_t magic;
+    struct rl_shard *shard;
+    char *data_dir;
+    size_t tail_bytes;
+    int64_t producer_id_expiration_ms;
+    uint32_t open_files_max;
+    /* */
+    uint32_t log_count;
+    uint32_t open_files;
+    struct rl_list files;               /* unpinned descriptors, least recently used first */
+    struct rl_list dirty;               /* logs with something to do at the end of this turn */
+    struct rl_list runs;                /* tails of all logs, oldest first */
+    size_t tail_used_bytes;
+    struct rl_log_config_ref *last_config;
+    struct rl_list no_space;            /* logs that wait for space */
+    struct rl_timer no_space_timer;
+    struct rl_op no_space_op;
+    uint64_t free_bytes;                /* result of no_space_op */
+};
+
+/* A run of batches that lie next to each other in memory and in the file. */
+struct rl_tail_run {
+    struct rl_list in_manager;
+    struct rl_log *log;
+    struct rl_buffer *buffer;
+    uint8_t *data;
+    int64_t segment_base;
+    int64_t base_offset, end_offset;
+    uint32_t pos;                       /* in the segment's file */
+    uint32_t bytes;
+    uint32_t written_bytes;             /* prefix that is in the file */
+    uint32_t hint_at;                   /* where the batch with hint_offset begins */
+    int64_t hint_offset;                /* last place a reader asked for */
+    size_t charge_bytes;                /* of the manager's budget */
+};
+
+/* A file position that the next read of somebody will begin at. */
+struct rl_log_hint {
+    int64_t offset;
+    int64_t segment_base;
+    uint32_t pos;
+};
+
+/* A node that knows its log (the log itself has no room for lists it may never be in). */
+struct rl_log_node {
+    struct rl_list node;
+    struct rl_log *log;
+};
+
+struct rl_log_hot {
+    struct rl_log_node dirty;          /* in manager->dirty */
+    struct rl_log_node no_space;       /* in manager->no_space */
+    /* the tail: a ring of runs, oldest first; the last `unwritten` of them wait for the file */
+    struct rl_tail_run **runs;
+    uint32_t run_head, run_count, run_capacity;
+    uint32_t unwritten;
+    struct rl_buffer *block;            /* where small batches are copied */
+    size_t block_used;
+    /* flush */
+    int64_t flush_wanted_offset;
+    int64_t messages_since_flush;
+    struct rl_op commit_op;
+    struct rl_segment_file *commit_file;
+    int64_t commit_segment_base;
+    int64_t commit_offset;              /* flushed_offset when it is done */
+    uint32_t commit_bytes;
+    bool commit_busy;
+    bool directory_dirty;               /* files were created since the directory was synced */
+    bool directory_committing;
+    /* */
+    bool create_busy, save_busy, rollback_busy;
+    bool rollback_due;
+    bool changed;                       /* since open: a clean close has something to save */
+    struct rl_expired *expired;         /* retention.c: segments to rename with the next save */
+    struct rl_list deleting;            /* retention.c: renamed, deleted when their time comes */
+    uint64_t bytes_since_save;
+    struct rl_text snapshot;            /* taken at the last roll, not yet saved */
+    int64_t snapshot_offset;
+    uint32_t hint_next;
+    struct rl_log_hint hints[RL_LOG_HINTS];
+    /* closing */
+    void (*close_done)(void *arg);
+    void *close_arg;
+    bool close_clean, close_saved;
+    /* told at the end of the turn */
+    bool tell_written, tell_flushed, tell_failed, tell_trimmed;
+};
+
+struct rl_log {
+    uint32_t magic;
+    int32_t partition;
+    struct rl_log_manager *manager;
+    const char *topic;
+    struct rl_uuid topic_id;
+    struct rl_log_config_ref *config;
+    const struct rl_log_events *events;
+    void *events_arg;
+    int64_t start_offset;               /* <= flushed <= written <= end */
+    int64_t flushed_offset;
+    int64_t written_offset;
+    int64_t end_offset;
+    rl_status failure;
+    bool closing;
+    uint8_t snapshot_count;
+    uint32_t busy;                      /* operations and jobs in flight that name this log */
+    struct rl_segment *segments;        /* never empty; the last one is active */
+    uint32_t segment_count, segment_capacity;
+    struct rl_epoch_cache epochs;
+    struct rl_producer_state *producers;        /* NULL: none */
+    struct rl_log_hot *hot;             /* NULL until used */
+    int64_t snapshots[RL_SNAPSHOTS_KEPT];       /* offsets of the files, oldest first */
+};
+
+static inline struct rl_segment *rl_log_active(struct rl_log *log)
+{
+    return &log->segments[log->segment_count - 1];
+}
+static inline const struct rl_log_config *rl_log_config_of(const struct rl_log *log)
+{
+    return &log->config->config;
+}
+static inline struct rl_disk *rl_log_disk(const struct rl_log *log)
+{
+    return log->manager->shard->disk;
+}
+
+/* log_manager.c */
+struct rl_log_manager *rl_log_manager_of(struct rl_shard *shard);
+struct rl_log_config_ref *rl_log_config_take(struct rl_log_manager *manager,
+                                             const struct rl_log_config *config);
+void rl_log_config_drop(struct rl_log_manager *manager, struct rl_log_config_ref *ref);
+/* Work for the end of this turn. */
+void rl_log_mark_dirty(struct rl_log *log);
+void rl_log_wait_for_space(struct rl_log *log);
+/* The partition's directory into path[RL_PATH_BYTES]. */
+void rl_partition_path(const char *data_dir, const char *topic, int32_t partition, char *path);
+void rl_log_directory(const struct rl_log *log, char *path);
+
+/* log.c */
+struct rl_log_hot *rl_log_heat(struct rl_log *log);
+/* The segment that holds offset (start <= offset); index in the array. */
+uint32_t rl_log_segment_at(const struct rl_log *log, int64_t offset);
+/* The segment with this base offset, NULL when it is gone. */
+struct rl_segment *rl_log_segment_find(struct rl_log *log, int64_t base_offset);
+/* One past the last offset of segment i. */
+int64_t rl_log_segment_end(const struct rl_log *log, uint32_t i);
+/* Begin a new segment at the log end, in memory; its file comes by a job. */
+void rl_log_roll(struct rl_log *log);
+/* Note a failure, once; on_failed runs at the end of the turn. */
+void rl_log_fail(struct rl_log *log, rl_status status);
+/* Start whatever can be started: create, commit, save, rollback, close. */
+void rl_log_advance(struct rl_log *log);
+/* Free the struct and all it holds; nothing is in flight. */
+void rl_log_free(struct rl_log *log);
+void rl_segments_free(struct rl_segment *segments, uint32_t count);
+
+/* log_write.c: everything queued goes to the files. */
+void rl_log_write(struct rl_log *log);
+
+/* tail.c */
+void rl_tail_append(struct rl_log *log, struct rl_batch *batch, struct rl_buffer *buffer,
+                    int64_t segment_base, uint32_t pos);
+static inline struct rl_tail_run *rl_tail_run_at(const struct rl_log_hot *hot, uint32_t i)
+{
+    return hot->runs[(hot->run_head + i) & (hot->run_capacity - 1)];
+}
+/* The first offset in memory; end_offset when the tail is empty. */
+int64_t rl_tail_first_offset(const struct rl_log *log);
+void rl_tail_read(struct rl_log *log, struct rl_log_read *read);
+/* Where the batch with this offset (or, exactly, the log end) begins; offset is in the tail. */
+void rl_tail_locate(struct rl_log *log, int64_t offset, int64_t *ret_segment_base,
+                    uint32_t *ret_pos);
+void rl_tail_drop_unwritten(struct rl_log *log);
+/* Evict written runs until the budget holds. */
+void rl_tail_trim(struct rl_log_manager *manager);
+void rl_tail_free(struct rl_log *log);
+
+/* log_read.c: fill what a read of the segment's files needs, from the nearest known place at or
+ * before offset; the segment is open.  The caller adds upper_offset, max_bytes, at_least_one. */
+struct rl_file_read;
+void rl_log_prepare_read(struct rl_log *log, struct rl_segment *seg, int64_t offset,
+                         struct rl_file_read *request);
+
+/* commit.c: the only way to flushed_offset. */
+void rl_commit_advance(struct rl_log *log);
+
+/* save.c */
+void rl_save_advance(struct rl_log *log);
+
+/* rollback.c */
+void rl_rollback_start(struct rl_log *log);
+
+#endif

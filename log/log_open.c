@@ -1,0 +1,97 @@
+/* log/log_open.c — a log comes to life: recovery on a helper, then a struct on its shard.
+ *
+ * The happy path: one job (recovery.c), then done with the log.  What was written but is not
+ * known to be on the device is synced in the background, so flushed catches up with the end.
+ * Failures: done with a status and no log; nothing is held. */
+#include "log/log_internal.h"
+#include "core/memory.h"
+#include "log/recovery.h"
+#include <string.h>
+
+struct open {
+    struct rl_op op;
+    struct rl_shard *shard;
+    struct rl_log *log;
+    struct rl_recovery recovery;
+    void (*done)(void *arg, rl_status status, struct rl_log *log);
+    void *arg;
+    char directory[RL_PATH_BYTES];
+};
+
+static void run_open(struct rl_op *op)
+{
+    struct open *open = op->arg;
+
+    op->status = rl_recovery_run(&open->recovery);
+}
+
+static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
+{
+    log->start_offset = recovery->start_offset;
+    log->end_offset = log->written_offset = recovery->end_offset;
+    log->flushed_offset = RL_MAX(recovery->flushed_offset, recovery->start_offset);
+    log->segments = recovery->segments;
+    log->segment_count = log->segment_capacity = recovery->segment_count;
+    log->epochs = recovery->epochs;
+    log->producers = recovery->producers;
+    memcpy(log->snapshots, recovery->snapshots, sizeof log->snapshots);
+    log->snapshot_count = recovery->snapshot_count;
+    if (recovery->changed) {
+        rl_log_heat(log)->changed = true;
+        log->hot->directory_dirty = true;
+    }
+    rl_log_flush(log);
+}
+
+static void on_opened(struct rl_op *op)
+{
+    struct open *open = op->arg;
+    struct rl_log *log = open->log;
+    rl_status status = op->status;
+
+    if (status == RL_OK) {
+        adopt(log, &open->recovery);
+    } else {
+        rl_log_free(log);
+        log = NULL;
+    }
+    void (*done)(void *, rl_status, struct rl_log *) = open->done;
+    void *arg = open->arg;
+    rl_free(open);
+    done(arg, status, log);
+}
+
+void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
+                 const struct rl_log_config *config, struct rl_log_start start,
+                 const struct rl_log_events *events, void *events_arg,
+                 void (*done)(void *arg, rl_status status, struct rl_log *log), void *arg)
+{
+    struct rl_log_manager *manager = rl_log_manager_of(shard);
+    struct rl_log *log = rl_alloc_zero(1, sizeof *log);
+    struct open *open = rl_alloc_zero(1, sizeof *open);
+
+    log->magic = RL_LOG_MAGIC;
+    log->manager = manager;
+    log->topic = identity->topic;
+    log->topic_id = identity->topic_id;
+    log->partition = identity->partition;
+    log->config = rl_log_config_take(manager, config);
+    log->events = events;
+    log->events_arg = events_arg;
+    manager->log_count++;
+    open->shard = shard;
+    open->log = log;
+    open->done = done;
+    open->arg = arg;
+    rl_log_directory(log, open->directory);
+    open->recovery = (struct rl_recovery){
+        .disk = shard->disk, .directory = open->directory, .topic_id = identity->topic_id,
+        .same_mount = start.same_mount || start.clean, .cut_offset = INT64_MAX,
+        .index_interval_bytes = config->index_interval_bytes, .wall_ms = shard->wall_ms,
+        .producer_id_expiration_ms = manager->producer_id_expiration_ms,
+        .seed = rl_shard_random(shard),
+    };
+    open->op = (struct rl_op){ .kind = RL_OP_JOB, .job.run = run_open, .done = on_opened,
+                               .arg = open };
+    rl_submit(shard, &open->op);
+}

@@ -1,0 +1,59 @@
+/* log/recovery.h — from files to the state of a log; private to log/, runs on a helper.
+ *
+ * The rules:
+ *   - Before the recovery point (checkpoint.h) everything was on stable storage: nothing there is
+ *     cut, whatever it looks like; reads of damage answer RL_ECORRUPT.
+ *   - Behind it batches are walked, with CRC, up to the first that is torn, damaged or not the
+ *     next one; from there on the log is cut: that can only be what was never acknowledged as
+ *     flushed.  If the very same mount is still there, nothing written was lost: the walk begins
+ *     at the save point and hashes only the last few MiB, for a torn last write.
+ *   - Without a valid checkpoint nothing says what was flushed: damage that is followed by sound
+ *     batches is kept, only a tail with nothing sound behind it is cut.
+ *   - After a failed sync (the mark in the directory) bytes behind the recovery point may be in
+ *     memory only: they are written again and synced before they count. */
+#ifndef RL_LOG_RECOVERY_H
+#define RL_LOG_RECOVERY_H
+
+#include "core/slice.h"
+#include "log/epoch_cache.h"
+#include "log/log.h"
+#include "log/producer_state.h"
+#include "log/segment.h"
+
+struct rl_recovery {
+    /* in */
+    struct rl_disk *disk;
+    const char *directory;
+    struct rl_uuid topic_id;
+    bool same_mount;
+    int64_t cut_offset;                 /* batches from here on are cut; INT64_MAX: none */
+    int32_t index_interval_bytes;
+    int64_t wall_ms;
+    int64_t producer_id_expiration_ms;
+    uint64_t seed;
+    /* out, the caller's when run returned RL_OK */
+    int64_t start_offset, end_offset, flushed_offset;
+    struct rl_segment *segments;
+    uint32_t segment_count;
+    struct rl_epoch_cache epochs;
+    struct rl_producer_state *producers;        /* NULL: none */
+    int64_t snapshots[3];
+    uint8_t snapshot_count;
+    bool changed;                       /* the checkpoint on disk says something else */
+};
+
+/* RL_OK; RL_ENOTFOUND: no such directory; RL_ECORRUPT: another topic's, or flushed data is
+ * missing (a log line says what); RL_EIO, RL_EMFILE.  Nothing is held on failure. */
+rl_status rl_recovery_run(struct rl_recovery *recovery);
+void rl_recovery_done(struct rl_recovery *recovery);
+
+/* Leave the mark of a failed sync. */
+rl_status rl_recovery_mark_sync_failed(struct rl_disk *disk, const char *directory);
+
+/* partition.metadata, Kafka's text.  RL_ENOTFOUND; RL_ECORRUPT: not readable. */
+rl_status rl_partition_metadata_load(struct rl_disk *disk, const char *directory,
+                                     struct rl_uuid *ret_topic_id);
+rl_status rl_partition_metadata_store(struct rl_disk *disk, const char *directory,
+                                      struct rl_uuid topic_id);
+
+#endif

@@ -1,0 +1,192 @@
+/* log/recovery_files.c — names in a partition's directory, and its metadata file.
+ *
+ * Failures: a name that is not ours is left alone. */
+#include "log/recovery_files.h"
+#include "core/logger.h"
+#include "core/memory.h"
+#include "log/checkpoint.h"
+#include "log/recovery.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_DIGITS = 20, NAMES_REMOVED_MAX = 4096 };
+
+struct listing {
+    struct rl_partition_files *files;
+    struct rl_text leftovers;           /* names, each with its NUL */
+};
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t name_bytes = strlen(name), suffix_bytes = strlen(suffix);
+
+    return name_bytes >= suffix_bytes && strcmp(name + name_bytes - suffix_bytes, suffix) == 0;
+}
+
+/* "00000000000000000042<suffix>" gives 42. */
+static bool parse_name(const char *name, const char *suffix, int64_t *ret_offset)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < NAME_DIGITS; i++) {
+        if (name[i] < '0' || name[i] > '9' || value > (uint64_t)INT64_MAX / 10)
+            return false;
+        value = value * 10 + (uint64_t)(name[i] - '0');
+    }
+    if (value > (uint64_t)INT64_MAX || strcmp(name + NAME_DIGITS, suffix) != 0)
+        return false;
+    *ret_offset = (int64_t)value;
+    return true;
+}
+
+static void push(struct rl_offsets *offsets, int64_t value)
+{
+    if (offsets->count == offsets->capacity) {
+        offsets->capacity = RL_MAX(8u, offsets->capacity * 2);
+        offsets->values = rl_realloc(offsets->values, offsets->capacity * sizeof(int64_t));
+    }
+    offsets->values[offsets->count++] = value;
+}
+
+static void on_entry(void *arg, const char *name, bool directory)
+{
+    struct listing *listing = arg;
+    int64_t offset;
+
+    if (directory)
+        return;
+    if (ends_with(name, ".deleted") || ends_with(name, ".tmp"))
+        rl_text_append(&listing->leftovers, name, strlen(name) + 1);
+    else if (parse_name(name, ".log", &offset))
+        push(&listing->files->segments, offset);
+    else if (parse_name(name, ".snapshot", &offset))
+        push(&listing->files->snapshots, offset);
+    else if (strcmp(name, "sync-failed") == 0)
+        listing->files->sync_failed = true;
+}
+
+static int compare_offsets(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static void sort(struct rl_offsets *offsets)
+{
+    if (offsets->count > 1)
+        qsort(offsets->values, offsets->count, sizeof(int64_t), compare_offsets);
+}
+
+rl_status rl_partition_files_list(struct rl_disk *disk, const char *directory,
+                                  struct rl_partition_files *ret_files)
+{
+    struct rl_partition_files files = { 0 };
+    struct listing listing = { .files = &files };
+    char path[RL_PATH_BYTES];
+
+    rl_status status = rl_disk_list(disk, directory, on_entry, &listing);
+    if (status != RL_OK) {
+        rl_text_done(&listing.leftovers);
+        rl_partition_files_done(&files);
+        return status;
+    }
+    const char *name = rl_text_string(&listing.leftovers);
+    for (size_t at = 0; at < listing.leftovers.bytes; at += strlen(name + at) + 1) {
+        snprintf(path, sizeof path, "%s/%s", directory, name + at);
+        (void)rl_disk_unlink(disk, path);
+    }
+    rl_text_done(&listing.leftovers);
+    sort(&files.segments);
+    sort(&files.snapshots);
+    *ret_files = files;
+    return RL_OK;
+}
+
+void rl_partition_files_done(struct rl_partition_files *files)
+{
+    rl_free(files->segments.values);
+    rl_free(files->snapshots.values);
+    *files = (struct rl_partition_files){ 0 };
+}
+
+void rl_segment_unlink(struct rl_disk *disk, const char *directory, int64_t base_offset)
+{
+    static const char *const suffixes[] = { ".log", ".index", ".timeindex" };
+    char path[RL_PATH_BYTES];
+
+    for (uint32_t i = 0; i < RL_ARRAY_COUNT(suffixes); i++) {
+        rl_segment_path(directory, base_offset, suffixes[i], path);
+        (void)rl_disk_unlink(disk, path);
+    }
+}
+
+/* ---- the mark of a failed sync ---- */
+
+void rl_sync_failed_path(const char *directory, char *path)
+{
+    snprintf(path, RL_PATH_BYTES, "%s/sync-failed", directory);
+}
+
+rl_status rl_recovery_mark_sync_failed(struct rl_disk *disk, const char *directory)
+{
+    char path[RL_PATH_BYTES];
+    int fd;
+
+    rl_sync_failed_path(directory, path);
+    rl_status status = rl_disk_open(disk, path, RL_OPEN_WRITE | RL_OPEN_CREATE, &fd);
+    if (status != RL_OK)
+        return status;
+    rl_disk_close(disk, fd);
+    return rl_disk_sync_directory(disk, directory);
+}
+
+/* ---- partition.metadata ---- */
+
+enum { METADATA_BYTES_MAX = 4096 };
+
+static void metadata_path(const char *directory, char *path)
+{
+    snprintf(path, RL_PATH_BYTES, "%s/partition.metadata", directory);
+}
+
+rl_status rl_partition_metadata_load(struct rl_disk *disk, const char *directory,
+                                     struct rl_uuid *ret_topic_id)
+{
+    static const char key[] = "topic_id: ";
+    struct rl_text file = { 0 };
+    char path[RL_PATH_BYTES];
+
+    metadata_path(directory, path);
+    rl_status status = rl_side_file_load(disk, path, METADATA_BYTES_MAX, &file);
+    if (status == RL_OK) {
+        const char *text = rl_text_string(&file);
+        const char *line = strstr(text, key);
+        status = RL_ECORRUPT;
+        if (line != NULL && strncmp(text, "version: 0\n", 11) == 0) {
+            line += sizeof key - 1;
+            size_t bytes = strcspn(line, "\n");
+            if (rl_uuid_parse(rl_slice_of(line, bytes), ret_topic_id) == RL_OK)
+                status = RL_OK;
+        }
+    } else if (status == RL_ETOOLARGE) {
+        status = RL_ECORRUPT;
+    }
+    rl_text_done(&file);
+    return status;
+}
+
+rl_status rl_partition_metadata_store(struct rl_disk *disk, const char *directory,
+                                      struct rl_uuid topic_id)
+{
+    struct rl_text file = { 0 };
+    char path[RL_PATH_BYTES], text[RL_UUID_TEXT_BYTES];
+
+    rl_uuid_format(topic_id, text);
+    rl_text_printf(&file, "version: 0\ntopic_id: %s\n", text);
+    metadata_path(directory, path);
+    rl_status status = rl_side_file_store(disk, path, rl_text_slice(&file), true);
+    rl_text_done(&file);
+    return status;
+}
