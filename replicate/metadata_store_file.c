@@ -111,6 +111,7 @@ rl_status rl_metadata_record_end(struct rl_text *text, const struct rl_metadata_
         text->bytes = record->at;
         return RL_ETOOLARGE;
     }
+    RL_ASSERT(text->data != NULL && bytes >= RECORD_HEAD_BYTES);
     uint8_t *at = (uint8_t *)text->data + record->at;
     struct rl_writer w = rl_wr_of(at, RECORD_HEAD_BYTES);
     rl_wr_u32(&w, RECORD_MAGIC);

@@ -1,0 +1,50 @@
+/* broker/main.c — the ringlog command. */
+#include "broker/server.h"
+#include "cli/bench.h"
+#include "core/base.h"
+#include "core/clock.h"
+#include "io/probe.h"
+#include <stdio.h>
+#include <string.h>
+
+#ifndef RL_VERSION
+#define RL_VERSION "0.0.0"
+#endif
+
+static const char usage[] =
+    "usage: ringlog <command> [options]\n"
+    "\n"
+    "  server     run a broker; see ringlog server --help\n"
+    "  bench      put load on a broker and measure it; see ringlog bench --help\n"
+    "  version    version, build, and what this machine's kernel offers\n"
+    "  help       this text\n";
+
+extern char **environ;
+
+static int version_command(void)
+{
+    struct rl_text text = { 0 };
+    rl_probe_text(&text);
+    printf("ringlog %s\n%s", RL_VERSION, rl_text_string(&text));
+    rl_text_done(&text);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int64_t started_ns = rl_clock_monotonic_ns();
+    const char *command = argc > 1 ? argv[1] : "help";
+    rl_panic_install();
+    if (strcmp(command, "server") == 0)
+        return rl_server_command(argc - 1, argv + 1, environ, started_ns);
+    if (strcmp(command, "bench") == 0)
+        return rl_bench_command(argc - 1, argv + 1);
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
+        return version_command();
+    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    fprintf(stderr, "ringlog: unknown command %s\n%s", command, usage);
+    return 2;
+}
