@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define ARENA_BYTES (1u << 20)
-#define RANDOM_SEEDS 40
+#define RANDOM_SEEDS 15
 
 typedef void each_fn(const struct rl_fill_message *message, int16_t version, const void *msg,
                      struct rl_slice encoded);
@@ -150,7 +150,7 @@ static void expect_damage_survived(const struct rl_fill_message *message, int16_
                                    const void *msg, struct rl_slice encoded)
 {
     (void)msg;
-    static const uint8_t values[] = { 0x00, 0x7f, 0x80, 0xff };
+    static const uint8_t values[] = { 0x00, 0x80, 0xff };
     uint8_t *damaged = malloc(encoded.bytes > 0 ? encoded.bytes : 1);
     cr_assert_not_null(damaged);
     if (encoded.bytes > 0)

@@ -39,7 +39,7 @@ static void replay(const char *api, char *line)
     const char *kind = strtok_r(NULL, " ", &rest);
     const char *hex = strtok_r(NULL, " ", &rest);
     cr_assert(side != NULL && version_text != NULL && kind != NULL && hex != NULL && rest != NULL);
-    int16_t version = (int16_t)atoi(version_text);
+    int16_t version = (int16_t)strtol(version_text, NULL, 10);
     const struct rl_fill_message *message = find_message(api, side);
     cr_assert_not_null(message, "%s %s", api, side);
 
