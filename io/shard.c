@@ -79,6 +79,7 @@ static void loop_publish_one(struct rl_loop *loop, uint32_t to)
 
     if (rl_mailbox_publish(mailbox)) {
         struct rl_loop *target = set->loops[to];
+        loop->work++;
         _Atomic uint64_t *mail = &target->mail_from[index / 64];
         /* A bit still set will be taken after our store of the tail: nothing to add. */
         if ((atomic_load(mail) & bit) == 0)
