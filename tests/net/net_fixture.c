@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#define FIXTURE_WINDOW_BYTES (256u * 1024u)
 #define CHUNK_BYTES 100000u
 #define CLIENT_READ_BYTES 65536u
 
@@ -165,4 +166,225 @@ static void handler(struct rl_request *request)
     default:
         cr_assert_fail("frame of unknown kind %d", request->frame.data[0]);
     }
+}
+
+/* ---- the shards ---- */
+
+static void fixture_sink(void *arg, enum rl_log_level level, const char *line, size_t bytes)
+{
+    struct fixture *f = arg;
+
+    (void)level;
+    if (bytes < sizeof f->log - f->log_bytes) {
+        memcpy(f->log + f->log_bytes, line, bytes);
+        f->log_bytes += bytes;
+        f->log[f->log_bytes] = '\0';
+    }
+}
+
+struct rl_net_options fixture_options(void)
+{
+    return (struct rl_net_options){
+        .handler = handler,
+        .frame_bytes_max = (size_t)20 * 1024 * 1024,
+        .request_bytes_max = (size_t)64 * 1024 * 1024,
+        .arena_bytes_max = (size_t)1024 * 1024,
+        .requests_in_flight_max = 1000,
+        .connections_max = 1000,
+        .idle_ns_max = (int64_t)600 * 1000 * 1000 * 1000,
+        .send_buffer_bytes = -1,
+        .receive_buffer_bytes = -1,
+        .backlog = 16,
+    };
+}
+
+static rl_status fixture_on_start(struct rl_shard *shard, void *arg)
+{
+    return rl_net_start(shard, arg);
+}
+
+void fixture_start(struct fixture *f, uint32_t shard_count, const struct rl_net_options *options)
+{
+    struct rl_net_options own = *options;
+    struct rl_shard_set_options set = { .shard_count = shard_count, .backend = &rl_backend_mem };
+
+    *f = (struct fixture){ .shard_count = shard_count, .mem = rl_mem_create(1) };
+    set.disk = rl_mem_disk(f->mem);
+    rl_logger_set_sink(fixture_sink, f);
+    own.handler_arg = f;
+    rl_mem_set_window(f->mem, FIXTURE_WINDOW_BYTES);
+    rl_mem_set_receive_max(f->mem, FIXTURE_WINDOW_BYTES);
+    cr_assert_eq(rl_shard_set_create(&set, &f->set), RL_OK);
+    cr_assert_eq(rl_shard_set_start_stepped(f->set, fixture_on_start, &own), RL_OK);
+    rl_self = rl_shard_set_get(f->set, 0);
+    cr_assert_eq(rl_net_listen(rl_self, 7, "127.0.0.1", 0, &f->port), RL_OK);
+    rl_self = NULL;
+    fixture_run(f);
+}
+
+void fixture_run(struct fixture *f)
+{
+    rl_mem_settle(f->set);
+}
+
+void fixture_advance(struct fixture *f, int64_t ns)
+{
+    rl_mem_advance(f->mem, ns);
+    fixture_run(f);
+}
+
+static void fixture_on_drained(void *arg)
+{
+    struct fixture *f = arg;
+    f->drained++;
+}
+
+void fixture_drain(struct fixture *f, int64_t grace_ns)
+{
+    for (uint32_t i = 0; i < f->shard_count; i++) {
+        rl_self = rl_shard_set_get(f->set, i);
+        if (i == 0)
+            rl_net_stop_listening(rl_self);
+        rl_net_drain(rl_self, grace_ns, fixture_on_drained, f);
+    }
+    rl_self = NULL;
+    f->draining = true;
+    fixture_run(f);
+}
+
+static void fixture_on_finish(struct rl_shard *shard, void *arg)
+{
+    (void)arg;
+    rl_net_stop(shard);
+}
+
+void fixture_stop(struct fixture *f)
+{
+    if (f->set == NULL)
+        return;
+    if (!f->draining)
+        fixture_drain(f, 0);
+    fixture_advance(f, 1);
+    cr_assert_eq(f->drained, f->shard_count);
+    cr_assert_eq(fixture_connections(f), 0);
+    rl_shard_set_stop(f->set);
+    rl_shard_set_join(f->set, fixture_on_finish, NULL);
+    rl_shard_set_free(f->set);
+    f->set = NULL;
+    rl_mem_free(f->mem);
+    rl_logger_set_sink(NULL, NULL);
+}
+
+uint32_t fixture_connections(const struct fixture *f)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < f->shard_count; i++)
+        count += rl_net_connection_count(rl_shard_set_get(f->set, i));
+    return count;
+}
+
+/* The test answers for the handler: on the connection's shard. */
+static struct rl_request *fixture_take(struct fixture *f, uint32_t i)
+{
+    struct rl_request *request = f->parked[i];
+
+    cr_assert_lt(i, f->parked_count);
+    cr_assert_not_null(request);
+    rl_self = rl_connection_shard(request->connection);
+    return request;
+}
+
+void fixture_answer(struct fixture *f, uint32_t i)
+{
+    handler_echo(f, fixture_take(f, i));
+    rl_self = NULL;
+}
+
+void fixture_finish(struct fixture *f, uint32_t i)
+{
+    struct rl_request *request = fixture_take(f, i);
+
+    handler_forget(f, request);
+    rl_request_finish(request);
+    rl_self = NULL;
+}
+
+/* ---- clients ---- */
+
+struct client client_open(struct fixture *f)
+{
+    struct client c = { .f = f, .end = rl_mem_connect(f->mem, f->port) };
+
+    cr_assert_not_null(c.end);
+    return c;
+}
+
+size_t client_write_some(struct client *c, const void *data, size_t count)
+{
+    const uint8_t *p = data;
+    size_t at = 0, n;
+
+    do {
+        n = rl_mem_client_send(c->end, p + at, count - at);
+        at += n;
+        fixture_run(c->f);
+    } while (n != 0 && at < count);
+    return at;
+}
+
+/* Take in what is there; false at the end of the stream. */
+static bool client_take(struct client *c)
+{
+    uint8_t piece[CLIENT_READ_BYTES];
+    size_t n;
+
+    while (!c->stopped && (n = rl_mem_client_receive(c->end, piece, sizeof piece)) != 0)
+        bytes_append(&c->in, piece, n);
+    return !rl_mem_client_ended(c->end);
+}
+
+void client_write(struct client *c, const void *data, size_t count)
+{
+    const uint8_t *p = data;
+
+    for (size_t at = 0; at < count;) {
+        size_t n = client_write_some(c, p + at, count - at), before = c->in.count;
+        at += n;
+        if (!client_take(c))
+            return;
+        fixture_run(c->f);
+        cr_assert(n != 0 || c->in.count != before, "%zu bytes are not taken", count - at);
+    }
+}
+
+bool client_read(struct client *c)
+{
+    size_t before;
+    bool open;
+
+    do {
+        before = c->in.count;
+        fixture_run(c->f);
+        open = client_take(c);
+    } while (open && c->in.count != before);
+    return open;
+}
+
+bool client_got(struct client *c, const struct bytes *expected)
+{
+    client_read(c);
+    bool same = c->in.count == expected->count &&
+                (c->in.count == 0 || memcmp(c->in.data, expected->data, c->in.count) == 0);
+    if (!same)
+        fprintf(stderr, "expected %zu bytes, got %zu\n", expected->count, c->in.count);
+    c->in.count = 0;
+    return same;
+}
+
+void client_close(struct client *c)
+{
+    rl_mem_client_close(c->end);
+    c->end = NULL;
+    bytes_free(&c->in);
 }

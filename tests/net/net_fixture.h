@@ -10,12 +10,14 @@
 #ifndef RL_TESTS_NET_FIXTURE_H
 #define RL_TESTS_NET_FIXTURE_H
 
+#include "mem_backend.h"
 #include "net/net.h"
 #include <stdio.h>
 
 #define FIXTURE_PARKED_MAX 4096u
 
 struct fixture {
+    struct rl_mem *mem;
     struct rl_shard_set *set;
     uint32_t shard_count;
     uint16_t port;
@@ -63,8 +65,7 @@ void bytes_big_reply(struct bytes *to, uint32_t reply_bytes);
 
 struct client {
     struct fixture *f;
-    int handle;
-    bool open;
+    struct rl_mem_client *end;
     bool stopped;                       /* does not read */
     struct bytes in;                    /* received so far */
 };
