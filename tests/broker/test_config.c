@@ -254,7 +254,7 @@ Test(config, variables_of_others_are_passed_over)
     cr_assert_eq(config.errors.count, 0);
     char variable[1000] = "KAFKA_";
     memset(variable + 6, 'A', 900);
-    strcpy(variable + 906, "=x");
+    memcpy(variable + 906, "=x", 3);
     environment(variable);
     cr_assert_eq(config.warnings.count, 1);
     cr_assert(says(&config.warnings, "no key is that long"));

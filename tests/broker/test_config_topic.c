@@ -3,6 +3,7 @@
 #include "core/memory.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct rl_config config;
@@ -215,5 +216,19 @@ Test(topic_config, the_list_for_the_documentation)
                                     "| only the default | "));
     cr_assert_not_null(strstr(text, "| `flush.ms` | long | 9223372036854775807 | integer, at least "
                                     "0 | not yet |  |"));
+    rl_free(text);
+}
+
+Test(topic_config, the_documentation_has_that_list)
+{
+    static char page[256 * 1024];
+    FILE *file = fopen(RL_TEST_SOURCE_DIR "/docs/configuration.md", "r");
+    cr_assert_not_null(file);
+    size_t bytes = fread(page, 1, sizeof page - 1, file);
+    fclose(file);
+    page[bytes] = '\0';
+    char *text = rl_topic_config_keys_markdown();
+    cr_assert_not_null(strstr(page, text), "docs/configuration.md: replace its last table by\n%s",
+                       text);
     rl_free(text);
 }

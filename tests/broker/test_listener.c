@@ -201,7 +201,7 @@ Test(listener, is_printed_as_kafka_prints_it)
     char text[128];
     rl_listener_format(&listener, text, sizeof text);
     cr_assert_str_eq(text, "PLAINTEXT://[::1]:9092");
-    strcpy(listener.host, "h");
+    snprintf(listener.host, sizeof listener.host, "h");
     rl_listener_format(&listener, text, sizeof text);
     cr_assert_str_eq(text, "PLAINTEXT://h:9092");
     cr_assert_str_eq(rl_security_protocol_name(RL_PROTOCOL_SASL_SSL), "SASL_SSL");
