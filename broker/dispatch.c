@@ -16,6 +16,7 @@ static const struct rl_api_row api_rows[] = {
     { RL_API_FETCH, 4, 18, 4, rl_api_fetch },
     { RL_API_LIST_OFFSETS, 1, 11, 1, rl_api_list_offsets },
     { RL_API_METADATA, 0, 13, 0, rl_api_metadata },
+    { RL_API_FIND_COORDINATOR, 0, 0, 0, rl_api_find_coordinator },
     { RL_API_API_VERSIONS, 0, 4, 0, rl_api_api_versions },
     { RL_API_CREATE_TOPICS, 2, 7, 2, rl_api_create_topics },
     { RL_API_DELETE_TOPICS, 1, 6, 1, rl_api_delete_topics },

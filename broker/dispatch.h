@@ -38,6 +38,7 @@ void *rl_request_alloc(struct rl_request *request, size_t count, size_t bytes);
 
 /* The handlers, one file each (broker/api_*.c).  A client that asked is answered per topic and
  * partition: one bad partition never fails the others. */
+void rl_api_find_coordinator(struct rl_request *request, const void *message);
 void rl_api_produce(struct rl_request *request, const void *message);
 void rl_api_fetch(struct rl_request *request, const void *message);
 void rl_api_list_offsets(struct rl_request *request, const void *message);
