@@ -10,13 +10,21 @@
 
 #include "broker/broker.h"
 #include "broker/topic_config.h"
-#include "core/logger.h"
 #include "core/table.h"
 
 /* Kafka's bound for one request. */
 #define CREATE_PARTITIONS_MAX 10000
 
 /* ---- the answer ---- */
+
+/* The override's text as the client gave it, which is what Kafka shows here. */
+static const char *create_given_value(const struct rl_create_topics_item *item, const char *key)
+{
+    for (size_t i = 0; i < item->config_count; i++)
+        if (strcmp(item->configs[i].key, key) == 0)
+            return item->configs[i].value;
+    return NULL;
+}
 
 /* All keys of a topic with these overrides.  False: connection closed. */
 static bool create_describe(struct rl_create_topics *c, const struct rl_create_topics_item *item,
@@ -36,7 +44,8 @@ static bool create_describe(struct rl_create_topics *c, const struct rl_create_t
                                      &entry) != RL_OK)
             goto too_much;
         configs[i].name = rl_slice_of_string(entry.name);
-        configs[i].value = rl_slice_of_string(entry.value);
+        const char *given = create_given_value(item, entry.name);
+        configs[i].value = rl_slice_of_string(given != NULL ? given : entry.value);
         configs[i].read_only = entry.read_only;
         configs[i].config_source = (int8_t)entry.source;
         configs[i].is_sensitive = entry.sensitive;
@@ -104,9 +113,6 @@ static void on_created(struct rl_create_topic *call)
     item->error_code = create_error_of(call->status);
     if (call->status != RL_OK)
         item->error_message = rl_slice_of_string(call->reason[0] != '\0' ? call->reason : NULL);
-    else if (!c->asked->validate_only)
-        RL_INFO("broker", "topic created name=%.*s partitions=%d", (int)call->name.bytes,
-                (const char *)call->name.data, call->partition_count);
     if (--c->outstanding == 0)
         create_answer(c);
 }

@@ -7,8 +7,6 @@
  * or once by name and once by id, is not deleted: the client is confused.  timeout.ms is not
  * needed: the controller always answers. */
 #include "broker/broker.h"
-#include "core/logger.h"
-#include "core/memory.h"
 #include "core/table.h"
 #include "replicate/controller.h"
 #include "replicate/metadata_image.h"
@@ -187,14 +185,11 @@ static void on_deleted(struct rl_delete_topic *call)
 {
     struct delete_topics_item *item = RL_CONTAINER_OF(call, struct delete_topics_item, call);
     struct delete_topics *d = call->arg;
-    if (call->status == RL_OK)
-        RL_INFO("broker", "topic deleted name=%.*s", (int)item->name.bytes,
-                (const char *)item->name.data);
-    else if (call->status == RL_ENOTFOUND && item->by_id)   /* somebody else was quicker */
+    if (call->status == RL_ENOTFOUND && item->by_id)        /* somebody else was quicker */
         delete_refuse(item, RL_KAFKA_UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_ID_TEXT);
     else if (call->status == RL_ENOTFOUND)
         delete_refuse(item, RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_TEXT);
-    else
+    else if (call->status != RL_OK)
         delete_refuse(item, rl_kafka_error_of(call->status), rl_status_text(call->status));
     if (--d->outstanding == 0)
         delete_answer(d);

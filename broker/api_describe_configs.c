@@ -155,7 +155,7 @@ static bool describe_is_self(struct describe_configs *d, const char *expected, b
         snprintf(message, sizeof message, "Broker id must be an integer, but it is: %.*s",
                  (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
     else if (id != node_id)
-        snprintf(message, sizeof message, "Unexpected broker id, expected %d%s, but received %.*s",
+        snprintf(message, sizeof message, "Unexpected broker id, expected %d%s but received %.*s",
                  node_id, expected, (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
     else
         *ret_self = true;
@@ -167,7 +167,7 @@ static bool describe_broker(struct describe_configs *d, const struct rl_config *
     bool self;
     if (d->resource->resource_name.bytes == 0)
         return true;
-    if (!describe_is_self(d, " or empty string", &self))
+    if (!describe_is_self(d, " or empty string,", &self))
         return false;
     if (!self)
         return true;

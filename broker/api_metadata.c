@@ -179,6 +179,7 @@ static void metadata_answer_missing(const struct metadata *m, uint32_t i,
     if (m->by_id) {
         answer->error_code = RL_KAFKA_UNKNOWN_TOPIC_ID;
         answer->topic_id = m->ids[i];
+        answer->topic_authorized_operations = INT32_MIN;        /* Kafka does not say for these */
         return;
     }
     answer->name = m->names[i];
@@ -260,8 +261,9 @@ static void on_created(struct rl_create_topic *call)
 {
     struct metadata *m = call->arg;
     if (call->status == RL_OK)
-        RL_INFO("broker", "topic created on first use name=%.*s partitions=%d",
-                (int)call->name.bytes, (const char *)call->name.data, call->partition_count);
+        RL_INFO("broker", "topic created on first use name=%.*s client=%.*s",
+                (int)call->name.bytes, (const char *)call->name.data,
+                (int)m->request->client_id.bytes, (const char *)m->request->client_id.data);
     else if (call->status != RL_EEXIST)
         RL_WARN_EVERY(10, "broker", "topic not created on first use name=%.*s: %s",
                       (int)call->name.bytes, (const char *)call->name.data, call->reason);
