@@ -6,7 +6,8 @@
  *
  * Failures: too many connections (max.connections): the socket is closed at once.  Accept fails
  * (EMFILE and the like): it is tried again after a pause, since clients that are let in one by
- * one would only meet the same end.  Each has one rate-limited line. */
+ * one would only meet the same end.  Each has one rate-limited line.  At stop a socket whose
+ * handover has not arrived yet is left to the end of the process; drain leaves none. */
 #include "core/logger.h"
 #include "core/memory.h"
 #include "net/connection.h"

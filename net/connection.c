@@ -73,10 +73,7 @@ void rl_connection_close(struct rl_connection *conn)
 /* Replies that were ready will not be sent; no send is in flight. */
 static void connection_drop_replies(struct rl_connection *conn)
 {
-    struct rl_list *node;
-
-    while ((node = rl_list_first(&conn->sent)) != NULL)
-        rl_request_release(RL_LIST_ENTRY(node, struct rl_request, link));
+    RL_ASSERT(rl_list_empty(&conn->sent));
     RL_LIST_EACH_SAFE(at, &conn->requests) {
         struct rl_request *request = RL_LIST_ENTRY(at, struct rl_request, link);
         if (request->reply_state != RL_REPLY_PENDING)
@@ -129,7 +126,7 @@ void rl_connection_abandon(struct rl_connection *conn)
            (node = rl_list_first(&conn->sent)) != NULL)
         rl_request_release(RL_LIST_ENTRY(node, struct rl_request, link));
     conn->receive_state = RL_RECEIVE_NONE;
-    rl_connection_unhold(conn);
+    rl_connection_unhold(conn);         /* frees it */
 }
 
 /* ---- what the broker may ask ---- */

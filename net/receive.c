@@ -382,24 +382,28 @@ static void receive_submit_bulk(struct rl_connection *conn)
     receive_submit_frame(conn, PREFIX_BYTES + conn->bulk_bytes);
 }
 
+/* Was the last frame large, so that the next one will be, too? */
+static bool receive_expects_large(const struct rl_connection *conn)
+{
+    return conn->frame == NULL && conn->bulk_bytes != 0 && conn->bulk_bytes <= RL_BULK_BYTES_MAX &&
+           conn->prefix_bytes == 0 && conn->spill == NULL && rl_budget_open(&conn->net->large);
+}
+
 static void receive_submit(struct rl_connection *conn)
 {
-    if (conn->frame != NULL) {
-        size_t end = conn->frame_end != 0 ? conn->frame_end : PREFIX_BYTES + conn->bulk_bytes;
-        if (conn->frame_begin == 0 && end - conn->frame_at < RL_FRAME_LARGE_BYTES) {
-            receive_submit_slots(conn);
-            return;
-        }
-        if (conn->frame_at == conn->frame->capacity)
-            receive_grow_frame(conn, 0);
-        receive_submit_frame(conn, RL_MIN(end, conn->frame->capacity) - conn->frame_at);
-    } else if (conn->bulk_bytes != 0 && conn->bulk_bytes <= RL_BULK_BYTES_MAX &&
-               conn->prefix_bytes == 0 && rl_budget_open(&conn->net->large)) {
+    if (receive_expects_large(conn)) {
         if (receive_may_begin(conn))
             receive_submit_bulk(conn);
-    } else {
-        receive_submit_slots(conn);
+        return;
     }
+    size_t end = conn->frame_end != 0 ? conn->frame_end : PREFIX_BYTES + conn->bulk_bytes;
+    if (conn->frame == NULL || end - conn->frame_begin < RL_FRAME_LARGE_BYTES) {
+        receive_submit_slots(conn);
+        return;
+    }
+    if (conn->frame_at == conn->frame->capacity)
+        receive_grow_frame(conn, 0);
+    receive_submit_frame(conn, RL_MIN(end, conn->frame->capacity) - conn->frame_at);
 }
 
 /* Should the multishot receive end: to fill a large buffer directly, or to hold the peer back? */
@@ -407,10 +411,11 @@ static bool receive_must_stop(const struct rl_connection *conn)
 {
     if (conn->frame != NULL)
         return conn->frame_end - conn->frame_at >= RL_FRAME_LARGE_BYTES;
-    return conn->spill != NULL &&
-           (rl_list_linked(&conn->budget_link) ||
-            conn->spill->bytes - conn->spill->at > RL_SPILL_BYTES_MAX ||
-            conn->net->spill_bytes > RL_NET_SPILL_BYTES_MAX);
+    if (conn->spill == NULL)
+        return !conn->paused && receive_expects_large(conn);
+    return rl_list_linked(&conn->budget_link) ||
+           conn->spill->bytes - conn->spill->at > RL_SPILL_BYTES_MAX ||
+           conn->net->spill_bytes > RL_NET_SPILL_BYTES_MAX;
 }
 
 void rl_receive_update(struct rl_connection *conn)
@@ -549,8 +554,7 @@ void rl_receive_on_bulk_timer(struct rl_timer *timer)
 
 void rl_receive_drop_frame(struct rl_connection *conn)
 {
-    if (rl_list_linked(&conn->partial_link))
-        rl_list_remove(&conn->partial_link);
+    RL_ASSERT(!rl_list_linked(&conn->partial_link));
     rl_buffer_unref(conn->frame);
     conn->frame = NULL;
     receive_give_charge(conn);

@@ -135,6 +135,37 @@ static void handler_park(struct fixture *f, struct rl_request *request)
     request->on_cancel = handler_on_cancel;
 }
 
+struct handler_message {
+    struct rl_msg msg;
+    struct rl_request *request;
+};
+
+static void handler_on_returned(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct handler_message *message = RL_CONTAINER_OF(msg, struct handler_message, msg);
+
+    (void)shard;
+    handler_echo(handler_fixture(message->request), message->request);
+    rl_free(message);
+}
+
+static void handler_on_asked(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct handler_message *message = RL_CONTAINER_OF(msg, struct handler_message, msg);
+
+    (void)shard;
+    msg->handle = handler_on_returned;
+    rl_shard_post(rl_connection_shard(message->request->connection), msg);
+}
+
+static void handler_ask(struct rl_request *request)
+{
+    struct handler_message *message = rl_alloc(sizeof *message);
+
+    *message = (struct handler_message){ .msg = { .handle = handler_on_asked }, .request = request };
+    rl_shard_post(rl_shard_peer(rl_self, (rl_self->index + 1) % rl_self->count), &message->msg);
+}
+
 static void handler(struct rl_request *request)
 {
     struct fixture *f = handler_fixture(request);
@@ -151,6 +182,9 @@ static void handler(struct rl_request *request)
         break;
     case 'p':
         handler_park(f, request);
+        break;
+    case 'm':
+        handler_ask(request);
         break;
     case 'b':
         handler_big(f, request);
@@ -267,6 +301,12 @@ void fixture_stop(struct fixture *f)
     fixture_advance(f, 1);
     cr_assert_eq(f->drained, f->shard_count);
     cr_assert_eq(fixture_connections(f), 0);
+    cr_assert_eq(rl_mem_socket_count(f->mem), 0);
+    fixture_stop_now(f);
+}
+
+void fixture_stop_now(struct fixture *f)
+{
     rl_shard_set_stop(f->set);
     rl_shard_set_join(f->set, fixture_on_finish, NULL);
     rl_shard_set_free(f->set);
@@ -307,6 +347,15 @@ void fixture_finish(struct fixture *f, uint32_t i)
 
     handler_forget(f, request);
     rl_request_finish(request);
+    rl_self = NULL;
+}
+
+void fixture_close(struct fixture *f, uint32_t i)
+{
+    struct rl_request *request = fixture_take(f, i);
+
+    handler_forget(f, request);
+    rl_request_close(request);
     rl_self = NULL;
 }
 

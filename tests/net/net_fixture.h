@@ -5,6 +5,7 @@
  *   'p' parks the request; the test answers it with fixture_answer (or finishes, closes)
  *   'f' finishes without an answer
  *   'c' closes the connection
+ *   'm' asks the next shard by a message, and answers with the frame when that is back
  *   'b' answers with as many bytes as the next four say, in chunks of 100,000
  * A reply is checked by what the test expects byte by byte. */
 #ifndef RL_TESTS_NET_FIXTURE_H
@@ -45,10 +46,13 @@ void fixture_advance(struct fixture *f, int64_t ns);
 void fixture_drain(struct fixture *f, int64_t grace_ns);
 /* Drain, stop, free; nothing may be left over. */
 void fixture_stop(struct fixture *f);
+/* Stop as it is and free; connections and requests may be left over. */
+void fixture_stop_now(struct fixture *f);
 uint32_t fixture_connections(const struct fixture *f);
 /* Answer parked request i with its own frame. */
 void fixture_answer(struct fixture *f, uint32_t i);
 void fixture_finish(struct fixture *f, uint32_t i);
+void fixture_close(struct fixture *f, uint32_t i);
 
 /* A growing row of bytes. */
 struct bytes {

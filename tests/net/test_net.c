@@ -97,6 +97,8 @@ static void mixed_pipeline(uint32_t shard_count, uint64_t seed)
 
     rl_random_init(&random, seed);
     start(shard_count);
+    rl_mem_set_window(f.mem, 1000 << (seed % 4 * 3));   /* up to 512 KB */
+    rl_mem_set_receive_max(f.mem, seed % 3 == 0 ? 777 : MIB);
     for (size_t k = 0; k < 6; k++) {
         clients[k] = client_open(&f);
         for (uint32_t i = 0; i < 60; i++) {
@@ -173,6 +175,53 @@ Test(net_frames, after_a_pause_in_bulk_mode, .fini = stop)
         fixture_advance(&f, i % 2 == 0 ? SECOND_NS : 0);
     }
     client_close(&c);
+}
+
+Test(net_frames, large_buffers_are_given_back_one_after_the_other, .fini = stop)
+{
+    struct bytes out = { 0 };
+    struct client clients[3];
+
+    start(1);
+    bytes_frame(&out, 'e', 300000, 1);
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t k = 0; k < 3; k++) {
+            if (round == 0)
+                clients[k] = client_open(&f);
+            client_write(&clients[k], out.data, out.count);
+            cr_assert(client_got(&clients[k], &out));
+            fixture_advance(&f, SECOND_NS / 100);
+        }
+        fixture_advance(&f, SECOND_NS / 100);
+    }
+    for (size_t k = 0; k < 3; k++)
+        client_close(&clients[k]);
+    bytes_free(&out);
+}
+
+/* In bulk mode, cut within the size prefix: what follows may be large, small or nothing. */
+Test(net_frames, cut_within_the_prefix_in_bulk_mode, .fini = stop)
+{
+    static const size_t sizes[] = { 300000, 10, 310000, 100000, 400000, 150000, 3 };
+    start(1);
+    struct client c = client_open(&f);
+
+    for (size_t i = 0; i < 2 * RL_ARRAY_COUNT(sizes); i++) {
+        struct bytes out = { 0 };
+        bytes_frame(&out, 'e', i % 2 == 0 ? 300000 : sizes[i / 2], (uint32_t)i);
+        client_write(&c, out.data, 1 + i % 4);
+        fixture_advance(&f, SECOND_NS);
+        client_write(&c, out.data + 1 + i % 4, out.count - 1 - i % 4);
+        cr_assert(client_got(&c, &out), "frame %zu", i);
+        bytes_free(&out);
+    }
+    struct bytes out = { 0 };
+    bytes_frame(&out, 'e', 300000, 1);
+    client_write(&c, out.data, out.count);
+    cr_assert(client_got(&c, &out));
+    client_write(&c, out.data, 2);
+    client_close(&c);
+    bytes_free(&out);
 }
 
 /* ---- limits ---- */
@@ -360,6 +409,20 @@ Test(net_replies, of_many_chunks_and_megabytes, .fini = stop)
     client_close(&c);
 }
 
+Test(net_replies, more_than_one_send_can_copy, .fini = stop)
+{
+    start(1);
+    struct client c = client_open(&f);
+    struct bytes out = { 0 };
+
+    for (uint32_t i = 0; i < 1000; i++)
+        bytes_frame(&out, 'e', 400 + i % 200, i);       /* some copied, some not */
+    client_write(&c, out.data, out.count);
+    cr_assert(client_got(&c, &out));
+    bytes_free(&out);
+    client_close(&c);
+}
+
 Test(net_replies, a_reader_that_stops_is_held_back, .fini = stop)
 {
     struct rl_net_options options = fixture_options();
@@ -501,6 +564,33 @@ Test(net_memory, who_stalls_while_others_wait_is_closed, .fini = stop)
     bytes_free(&out);
 }
 
+Test(net_memory, who_waits_may_leave, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct bytes out = { 0 };
+
+    options.request_bytes_max = MIB;
+    fixture_start(&f, 1, &options);
+    bytes_frame(&out, 'p', 2 * MIB, 1);
+    struct client holder = client_open(&f), waiter = client_open(&f), next = client_open(&f);
+    client_write(&holder, out.data, out.count);
+    cr_assert_eq(f.parked_count, 1);
+    client_write_some(&waiter, out.data, out.count);
+    size_t at = client_write_some(&next, out.data, out.count);
+    client_close(&waiter);
+    fixture_advance(&f, 40 * SECOND_NS);
+    fixture_answer(&f, 0);
+    cr_assert(client_got(&holder, &out));
+    client_write(&next, out.data + at, out.count - at);
+    fixture_run(&f);
+    cr_assert_eq(f.parked_count, 2);
+    fixture_answer(&f, 1);
+    cr_assert(client_got(&next, &out));
+    client_close(&holder);
+    client_close(&next);
+    bytes_free(&out);
+}
+
 /* ---- ends ---- */
 
 /* Cut a pipeline at every byte position: nothing leaks, everything parked is cancelled. */
@@ -574,9 +664,10 @@ Test(net_ends, frames_sent_before_the_goodbye_are_handled, .fini = stop)
     struct client c = client_open(&f);
     struct bytes out = { 0 };
 
+    fixture_run(&f);
     for (uint32_t i = 0; i < 2000; i++)                 /* more than one turn takes */
         bytes_frame(&out, 'f', 20, i);
-    cr_assert_eq(client_write_some(&c, out.data, out.count), out.count);
+    cr_assert_eq(rl_mem_client_send(c.end, out.data, out.count), out.count);
     client_close(&c);
     fixture_run(&f);
     cr_assert_eq(f.handled, 2000);
@@ -664,7 +755,112 @@ Test(net_ends, drain_lets_requests_in_flight_finish, .fini = stop)
     bytes_free(&out);
 }
 
+Test(net_ends, a_reset_cancels_what_is_parked, .fini = stop)
+{
+    struct bytes out = { 0 };
+
+    start(1);
+    struct client c = client_open(&f);
+    bytes_frame(&out, 'p', 20, 1);
+    bytes_frame(&out, 'e', 20, 2);
+    client_write(&c, out.data, out.count);
+    f.cancel_later = true;
+    rl_mem_client_reset(c.end);
+    fixture_run(&f);
+    cr_assert_eq(f.cancelled, 1);
+    fixture_close(&f, 0);
+    cr_assert_eq(fixture_connections(&f), 0);
+    bytes_free(&out);
+}
+
+Test(net_ends, stop_frees_what_is_left)
+{
+    struct bytes out = { 0 }, big = { 0 };
+
+    start(2);
+    struct client waiting = client_open(&f), parked = client_open(&f), partial = client_open(&f),
+                  slow = client_open(&f), bulk = client_open(&f);
+    bytes_frame(&out, 'p', 20, 1);
+    bytes_frame(&out, 'e', 20, 2);
+    client_write(&parked, out.data, out.count);
+    client_write(&partial, out.data, 17);
+    for (uint32_t i = 0; i < 30; i++)
+        bytes_big_ask(&big, 1000000);
+    slow.stopped = true;
+    client_write(&slow, big.data, big.count);
+    bytes_frame(&big, 'e', 200000, 2);
+    client_write(&bulk, big.data + 30 * 9, big.count - 30 * 9);
+    struct client late = client_open(&f);               /* accepted, but not handed over */
+    rl_shard_step(rl_shard_set_get(f.set, 0));
+    fixture_stop_now(&f);
+    struct client *clients[] = { &waiting, &parked, &partial, &slow, &bulk, &late };
+    for (size_t i = 0; i < RL_ARRAY_COUNT(clients); i++)
+        bytes_free(&clients[i]->in);
+    bytes_free(&out);
+    bytes_free(&big);
+}
+
+Test(net_ends, a_connection_handed_over_during_drain_is_closed, .fini = stop)
+{
+    start(2);
+    struct client first = client_open(&f);
+    fixture_run(&f);
+    struct client late = client_open(&f);               /* for shard 1 */
+    rl_shard_step(rl_shard_set_get(f.set, 0));
+    fixture_drain(&f, SECOND_NS);
+    cr_assert(!client_read(&late));
+    client_close(&first);
+    client_close(&late);
+}
+
 /* ---- shards ---- */
+
+Test(net_shards, a_full_mailbox_stops_receiving, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct bytes out = { 0 };
+
+    options.requests_in_flight_max = 100000;
+    fixture_start(&f, 2, &options);
+    struct client c = client_open(&f);
+    fixture_run(&f);
+    for (uint32_t i = 0; i < 9000; i++)
+        bytes_frame(&out, 'm', 20, i);
+    cr_assert_eq(rl_mem_client_send(c.end, out.data, out.count), out.count);
+    for (int i = 0; i < 200; i++)       /* the other shard sleeps */
+        rl_shard_step(rl_shard_set_get(f.set, 0));
+    cr_assert(rl_shard_congested(rl_shard_set_get(f.set, 0)));
+    cr_assert_geq(f.handled, 1000);
+    cr_assert_lt(f.handled, 9000);
+    cr_assert(client_got(&c, &out));
+    cr_assert_eq(f.handled, 9000);
+    client_close(&c);
+    bytes_free(&out);
+}
+
+Test(net_shards, what_a_connection_knows, .fini = stop)
+{
+    char host[RL_HOST_BYTES];
+    uint16_t port;
+    struct bytes out = { 0 };
+
+    start(2);
+    struct client c = client_open(&f);
+    bytes_frame(&out, 'p', 20, 1);
+    client_write(&c, out.data, out.count);
+    const struct rl_connection *conn = f.parked[0]->connection;
+    cr_assert_eq(rl_connection_listener(conn), 7);
+    cr_assert(!rl_connection_closing(conn));
+    rl_connection_local_address(conn, host, &port);
+    cr_assert_str_eq(host, "127.0.0.1");
+    cr_assert_eq(port, f.port);
+    rl_connection_peer_address(conn, host, &port);
+    cr_assert_str_eq(host, "10.0.0.1");
+    fixture_answer(&f, 0);
+    cr_assert(client_got(&c, &out));
+    client_close(&c);
+    bytes_free(&out);
+}
 
 Test(net_shards, connections_are_spread_evenly, .fini = stop)
 {

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -150,14 +151,20 @@ static void *client_read_all(void *arg)
     return NULL;
 }
 
-static int client_connect(const struct server *server)
+static void client_connect_socket(const struct server *server, int fd)
 {
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(server->port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     cr_assert_geq(fd, 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0, "%s", strerror(errno));
+}
+
+static int client_connect(const struct server *server)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    client_connect_socket(server, fd);
     return fd;
 }
 
@@ -196,6 +203,49 @@ Test(net_uring, mixed_pipelines) { echo_byte_for_byte(1, LOAD_MIXED, 400, 64 * M
 Test(net_uring, mixed_pipelines_four_shards) { echo_byte_for_byte(4, LOAD_MIXED, 400, 64 * MIB); }
 Test(net_uring, mixed_pipelines_with_little_memory) { echo_byte_for_byte(1, LOAD_MIXED, 200, MIB); }
 
+static bool echoes(int fd)
+{
+    uint8_t reply[6], frame[] = { 0, 0, 0, 2, 'h', 'i' };
+
+    return send(fd, frame, sizeof frame, MSG_NOSIGNAL) == sizeof frame &&
+           recv(fd, reply, sizeof reply, MSG_WAITALL) == sizeof reply &&
+           memcmp(frame, reply, sizeof frame) == 0;
+}
+
+/* Out of descriptors: who has connected waits, and is served when some are free again. */
+Test(net_uring, accepts_again_after_running_out_of_descriptors)
+{
+    struct server server;
+    struct rlimit limit;
+    int clients[8], spare[16];
+
+    if (!server_start(&server, 1, MIB))
+        cr_skip("the kernel refuses io_uring");
+    int first = client_connect(&server);
+    cr_assert(echoes(first));
+    for (size_t i = 0; i < RL_ARRAY_COUNT(clients); i++)
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(spare); i++)
+        spare[i] = dup(first);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)spare[RL_ARRAY_COUNT(spare) - 1] + 1;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(clients); i++)
+        client_connect_socket(&server, clients[i]);
+    cr_assert(echoes(first));           /* the accept has failed by now, and the rest lives */
+    limit.rlim_cur = before;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(clients); i++) {
+        cr_assert(echoes(clients[i]));
+        close(clients[i]);
+    }
+    for (size_t i = 0; i < RL_ARRAY_COUNT(spare); i++)
+        close(spare[i]);
+    close(first);
+    server_stop(&server);
+}
+
 Test(net_uring, stops_with_connections_open)
 {
     struct server server;
@@ -205,10 +255,7 @@ Test(net_uring, stops_with_connections_open)
         cr_skip("the kernel refuses io_uring");
     for (size_t i = 0; i < RL_ARRAY_COUNT(fds); i++) {
         fds[i] = client_connect(&server);
-        uint8_t reply[6], frame[] = { 0, 0, 0, 2, 'h', 'i' };
-        cr_assert_eq(send(fds[i], frame, sizeof frame, 0), sizeof frame);
-        cr_assert_eq(recv(fds[i], reply, sizeof reply, MSG_WAITALL), sizeof reply);
-        cr_assert_eq(memcmp(frame, reply, sizeof frame), 0);
+        cr_assert(echoes(fds[i]));
     }
     server_stop(&server);
     for (size_t i = 0; i < RL_ARRAY_COUNT(fds); i++)
