@@ -55,7 +55,7 @@ struct rl_create_topic {
                                            RL_ERANGE (fewer than 1 partition); RL_ETOOLARGE (too
                                            many, or overrides beyond a megabyte); RL_EIO,
                                            RL_ENOSPACE (the topic may be there nevertheless) */
-    char reason[320];                   /* for people, Kafka's words; "" when RL_OK */
+    char reason[384];                   /* for people, Kafka's words; "" when RL_OK */
     struct rl_uuid topic_id;            /* zero unless it was created */
     void (*done)(struct rl_create_topic *call);
     void *arg;

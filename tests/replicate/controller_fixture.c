@@ -1,0 +1,319 @@
+/* tests/replicate/controller_fixture.c — start and stop a controller, call it, play its shards. */
+#include "controller_fixture.h"
+#include "core/logger.h"
+#include "core/memory.h"
+#include "replicate/replica_manager.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define HELD_MAX 64
+
+struct fixture fixture;
+
+static struct held {
+    struct rl_shard *shard;
+    void (*done)(void *arg, rl_status status);
+    void *arg;
+    rl_status status;
+} held[HELD_MAX];
+static uint32_t held_count;
+
+/* ---- the replica manager ---- */
+
+struct search {
+    const char *name;
+    uint32_t count;
+    bool found;
+};
+
+static void on_name(void *arg, const char *name, bool directory)
+{
+    struct search *search = arg;
+    cr_assert(directory);
+    search->count++;
+    search->found |= search->name != NULL && strcmp(name, search->name) == 0;
+}
+
+static bool directory_exists(const char *name)
+{
+    struct search search = { .name = name };
+    cr_assert_eq(fixture.rig.under->list(fixture.rig.disk, "data", on_name, &search), RL_OK);
+    return search.found;
+}
+
+static rl_status topic_apply(struct rl_shard *shard, const struct rl_topic *topic, bool removed,
+                             bool look)
+{
+    for (int32_t p = 0; p < topic->partition_count; p++) {
+        char path[300];
+        rl_status status = RL_OK;
+        snprintf(path, sizeof path, "data/%s-%d", topic->name, p);
+        if (rl_partition_home(topic->id, p, shard->count) != shard->index)
+            continue;
+        if (removed)
+            status = rl_disk_remove_directory(shard->disk, path);
+        else if (topic->state == RL_TOPIC_CREATING)
+            status = rl_disk_make_directory(shard->disk, path);
+        else if (look && !directory_exists(path + 5))
+            fixture.missing++;
+        if (status != RL_OK && status != RL_EEXIST && status != RL_ENOTFOUND)
+            return status;
+        if (removed || topic->state == RL_TOPIC_CREATING)
+            status = rl_disk_sync_directory(shard->disk, "data");
+        if (status != RL_OK)
+            return status;
+    }
+    return RL_OK;
+}
+
+static void image_check(const struct rl_image *image)
+{
+    for (uint32_t i = 0; i < image->topic_count; i++) {
+        const struct rl_topic *topic = image->by_name[i];
+        cr_assert_eq(rl_image_find_id(image, topic->id), topic);
+        cr_assert_eq(rl_image_find(image, rl_slice_of_string(topic->name)), topic);
+        cr_assert(i == 0 || strcmp(image->by_name[i - 1]->name, topic->name) < 0);
+    }
+}
+
+void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
+                              const struct rl_topic *const *removed, uint32_t removed_count,
+                              void (*done)(void *arg, rl_status status), void *arg)
+{
+    rl_status status = fixture.apply_status;
+    /* The larger tests are about other things. */
+    bool look = image->topic_count < 20, act = image->topic_count < 1000;
+    cr_assert_eq(rl_self, shard);
+    cr_assert_eq(rl_image_current(shard), image);
+    fixture.applies++;
+    if (look)
+        image_check(image);
+    for (uint32_t i = 0; i < removed_count && status == RL_OK; i++)
+        status = topic_apply(shard, removed[i], true, look);
+    for (uint32_t i = 0; i < image->topic_count && status == RL_OK && act; i++)
+        status = topic_apply(shard, image->by_name[i], false, look);
+    if (!fixture.hold) {
+        done(arg, status);
+        return;
+    }
+    cr_assert_lt(held_count, HELD_MAX);
+    held[held_count++] = (struct held){ shard, done, arg, status };
+}
+
+static void do_release(struct rl_shard *shard, void *arg)
+{
+    struct held *one = arg;
+    (void)shard;
+    one->done(one->arg, one->status);
+}
+
+void fixture_release(void)
+{
+    fixture.hold = false;
+    for (uint32_t i = 0; i < held_count; i++)
+        rig_post(&fixture.rig, held[i].shard->index, do_release, &held[i]);
+    held_count = 0;
+    rig_run(&fixture.rig);
+}
+
+/* ---- start and stop ---- */
+
+static void quiet(void *arg, enum rl_log_level level, const char *line, size_t bytes)
+{
+    (void)arg, (void)level, (void)line, (void)bytes;
+}
+
+void fixture_init(uint32_t shard_count, uint64_t seed)
+{
+    rl_logger_set_sink(quiet, NULL);
+    fixture = (struct fixture){ .status = RL_OK };
+    rig_init(&fixture.rig, shard_count, seed);
+    struct rig *rig = &fixture.rig;
+    cr_assert_eq(rig->under->make_directory(rig->disk, "data"), RL_OK);
+    cr_assert_eq(rig->under->sync_directory(rig->disk, "."), RL_OK);
+}
+
+void fixture_done(void)
+{
+    rig_done(&fixture.rig);
+}
+
+/* A configuration that tells how many overrides it was made from. */
+static void resolve(void *arg, const struct rl_topic_override *overrides, uint32_t override_count,
+                    struct rl_log_config *ret_config)
+{
+    (void)overrides;
+    cr_assert_eq(arg, &fixture);
+    *ret_config = (struct rl_log_config){ .max_message_bytes = 1000 + (int32_t)override_count };
+}
+
+static void on_started(void *arg, rl_status status)
+{
+    fixture.status = status;
+    fixture.running = status == RL_OK;
+    ++*(uint32_t *)arg;
+}
+
+static uint32_t started;
+
+static void do_start(struct rl_shard *shard, void *arg)
+{
+    struct rl_controller_options options = { .metadata_url = "local:meta", .resolve = resolve,
+                                             .resolve_arg = &fixture,
+                                             .unclean_start = *(bool *)arg };
+    started = 0;
+    rl_controller_start(shard, &options, on_started, &started);
+    cr_assert_eq(started, 0);
+}
+
+void fixture_start(bool unclean, uint32_t cut_at)
+{
+    rig_boot(&fixture.rig, cut_at);
+    rig_call(&fixture.rig, 0, do_start, &unclean);
+    cr_assert_eq(started, 1);
+}
+
+static void on_stopped(void *arg)
+{
+    ++*(uint32_t *)arg;
+}
+
+static void do_stop(struct rl_shard *shard, void *arg)
+{
+    rl_controller_stop(shard, on_stopped, arg);
+}
+
+void fixture_stop(void)
+{
+    uint32_t stopped = 0;
+    if (fixture.running) {
+        rig_call(&fixture.rig, 0, do_stop, &stopped);
+        cr_assert_eq(stopped, 1);
+    }
+    fixture.running = false;
+    for (uint32_t i = 0; i < fixture.rig.shard_count; i++)
+        cr_assert_eq(fixture_image(i)->topic_count, 0);
+    rig_halt(&fixture.rig);
+}
+
+void fixture_power_cut(void)
+{
+    fixture.rig.cut = true;
+    fixture_release();
+    fixture_stop();
+    rig_lose(&fixture.rig);
+}
+
+uint32_t fixture_directory_count(void)
+{
+    struct search search = { 0 };
+    cr_assert_eq(fixture.rig.under->list(fixture.rig.disk, "data", on_name, &search), RL_OK);
+    return search.count;
+}
+
+/* ---- calls ---- */
+
+
+static void on_create(struct rl_create_topic *call)
+{
+    cr_assert_eq(rl_self, call->from);
+    cr_assert((call->status == RL_OK) == (call->reason[0] == '\0') || call->status == RL_ESTOPPING);
+    ++*(uint32_t *)call->arg;
+}
+
+static void do_create(struct rl_shard *shard, void *arg)
+{
+    struct rl_create_topic *call = arg;
+    uint32_t before = *(uint32_t *)call->arg;
+    rl_controller_create_topic(shard, call);
+    cr_assert_eq(*(uint32_t *)call->arg, before, "done ran inside the call");
+}
+
+void fixture_post_create(uint32_t shard, struct rl_create_topic *call, uint32_t *answered)
+{
+    call->done = on_create;
+    call->arg = answered;
+    rig_post(&fixture.rig, shard, do_create, call);
+}
+
+struct rl_create_topic fixture_create(uint32_t shard, const char *name, int32_t partitions)
+{
+    struct rl_create_topic call = { .name = rl_slice_of_string(name),
+                                    .partition_count = partitions };
+    uint32_t answered = 0;
+    fixture_post_create(shard, &call, &answered);
+    rig_run(&fixture.rig);
+    cr_assert_eq(answered, 1);
+    return call;
+}
+
+static void on_delete(struct rl_delete_topic *call)
+{
+    cr_assert_eq(rl_self, call->from);
+    ++*(uint32_t *)call->arg;
+}
+
+static void do_delete(struct rl_shard *shard, void *arg)
+{
+    struct rl_delete_topic *call = arg;
+    uint32_t before = *(uint32_t *)call->arg;
+    rl_controller_delete_topic(shard, call);
+    cr_assert_eq(*(uint32_t *)call->arg, before, "done ran inside the call");
+}
+
+void fixture_post_delete(uint32_t shard, struct rl_delete_topic *call, uint32_t *answered)
+{
+    call->done = on_delete;
+    call->arg = answered;
+    rig_post(&fixture.rig, shard, do_delete, call);
+}
+
+static rl_status delete_run(uint32_t shard, struct rl_delete_topic call)
+{
+    uint32_t answered = 0;
+    fixture_post_delete(shard, &call, &answered);
+    rig_run(&fixture.rig);
+    cr_assert_eq(answered, 1);
+    return call.status;
+}
+
+rl_status fixture_delete(uint32_t shard, const char *name)
+{
+    return delete_run(shard, (struct rl_delete_topic){ .name = rl_slice_of_string(name) });
+}
+
+rl_status fixture_delete_id(uint32_t shard, struct rl_uuid id)
+{
+    return delete_run(shard, (struct rl_delete_topic){ .topic_id = id });
+}
+
+static void on_producer_id(struct rl_allocate_producer_id *call)
+{
+    ++*(uint32_t *)call->arg;
+}
+
+static void do_producer_id(struct rl_shard *shard, void *arg)
+{
+    struct rl_allocate_producer_id *call = arg;
+    uint32_t before = *(uint32_t *)call->arg;
+    rl_controller_allocate_producer_id(shard, call);
+    cr_assert_eq(*(uint32_t *)call->arg, before, "done ran inside the call");
+}
+
+void fixture_post_producer_id(uint32_t shard, struct rl_allocate_producer_id *call,
+                              uint32_t *answered)
+{
+    call->done = on_producer_id;
+    call->arg = answered;
+    rig_post(&fixture.rig, shard, do_producer_id, call);
+}
+
+const struct rl_image *fixture_image(uint32_t shard)
+{
+    return rl_image_current(rl_shard_set_get(fixture.rig.set, shard));
+}
+
+const struct rl_topic *fixture_find(uint32_t shard, const char *name)
+{
+    return rl_image_find(fixture_image(shard), rl_slice_of_string(name));
+}

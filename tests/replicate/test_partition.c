@@ -1,0 +1,308 @@
+/* tests/replicate/test_partition.c — appends become acknowledged, then visible, in order. */
+#include "core/buffer.h"
+#include "core/memory.h"
+#include "log_fixture.h"
+#include "replicate/replica_manager.h"
+#include <criterion/criterion.h>
+
+#define DATA_DIR "data"
+#define APPENDS_MAX 16
+
+static struct rig {
+    struct rl_mem *mem;
+    struct rl_disk *disk;
+    struct rl_shard_set *set;
+    struct rl_shard *shard;
+    struct rl_topic topic;
+    const struct rl_topic *topics[1];
+    struct rl_image image, empty;
+    struct rl_partition *partition;
+    bool applied, stopped;
+    struct rl_partition_append appends[APPENDS_MAX];
+    struct rl_batch batches[APPENDS_MAX];
+    uint8_t *bytes[APPENDS_MAX];
+    uint32_t append_count;
+    uint32_t answered[APPENDS_MAX];     /* in which order, 1-based; 0: not yet */
+    uint32_t answers;
+    uint32_t woken;
+} rig;
+
+static rl_status start(struct rl_shard *shard, void *arg)
+{
+    (void)arg;
+    rl_disk_make_directory(shard->disk, DATA_DIR);
+    struct rl_log_manager_options log = { .data_dir = DATA_DIR, .tail_bytes = 1 << 20,
+                                          .producer_id_expiration_ms = 86400000, .open_files_max = 16 };
+    cr_assert_eq(rl_log_manager_start(shard, &log), RL_OK);
+    struct rl_replica_manager_options options = { .data_dir = DATA_DIR, .log_start = { .clean = true },
+                                                  .node_id = 1, .maintain_interval_ns = 1000000000 };
+    return rl_replica_manager_start(shard, &options);
+}
+
+static void on_applied(void *arg, rl_status status)
+{
+    (void)arg;
+    cr_assert_eq(status, RL_OK);
+    rig.applied = true;
+}
+
+static void apply(const struct rl_image *image, uint32_t removed_count)
+{
+    rig.applied = false;
+    rl_self = rig.shard;
+    rl_replica_manager_apply(rig.shard, image, rig.topics, removed_count, on_applied, NULL);
+    rl_mem_settle(rig.set);
+    cr_assert(rig.applied);
+}
+
+static void rig_start(bool acks_all_sync, int64_t flush_messages)
+{
+    memset(&rig, 0, sizeof rig);
+    rig.mem = rl_mem_create(7);
+    rig.disk = rl_mem_disk(rig.mem);
+    struct rl_shard_set_options options = { .shard_count = 1, .backend = &rl_backend_mem, .disk = rig.disk };
+    cr_assert_eq(rl_shard_set_create(&options, &rig.set), RL_OK);
+    rig.shard = rl_shard_set_get(rig.set, 0);
+    cr_assert_eq(rl_shard_set_start_stepped(rig.set, start, NULL), RL_OK);
+    rig.topic = (struct rl_topic){
+        .id = { { 1, 2, 3 } }, .name = "topic", .partition_count = 1, .state = RL_TOPIC_CREATING,
+        .leader_epoch = 4,
+        .config = { .retention_ms = -1, .retention_bytes = -1, .segment_ms = INT64_MAX,
+                    .segment_bytes = 1 << 20, .segment_index_bytes = 1 << 20, .index_interval_bytes = 4096,
+                    .max_message_bytes = 1 << 20, .flush_messages = flush_messages, .flush_ms = INT64_MAX,
+                    .min_insync_replicas = 1, .acks_all_sync = acks_all_sync, .cleanup_delete = true,
+                    .message_timestamp_before_max_ms = INT64_MAX, .message_timestamp_after_max_ms = INT64_MAX,
+                    .compression_type = RL_CODEC_PRODUCER, .file_delete_delay_ms = 0 },
+    };
+    rig.topics[0] = &rig.topic;
+    rig.image = (struct rl_image){ .generation = 1, .topic_count = 1, .by_name = rig.topics, .by_id = rig.topics };
+    apply(&rig.image, 0);
+    rig.partition = rl_replica_manager_find(rig.shard, rig.topic.id, 0);
+    cr_assert_not_null(rig.partition);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+}
+
+static void on_stopped(void *arg)
+{
+    (void)arg;
+    rig.stopped = true;
+}
+
+static void finish(struct rl_shard *shard, void *arg)
+{
+    (void)arg;
+    rl_log_manager_stop(shard);
+}
+
+static void rig_stop(void)
+{
+    rl_self = rig.shard;
+    rl_replica_manager_stop(rig.shard, on_stopped, NULL);
+    rl_mem_settle(rig.set);
+    cr_assert(rig.stopped);
+    rl_shard_set_stop(rig.set);
+    rl_shard_set_join(rig.set, finish, NULL);
+    rl_shard_set_free(rig.set);
+    rl_mem_free(rig.mem);
+    for (uint32_t i = 0; i < rig.append_count; i++)
+        rl_free(rig.bytes[i]);
+}
+
+static void on_append_done(struct rl_partition_append *append)
+{
+    rig.answered[append - rig.appends] = ++rig.answers;
+}
+
+/* Append a batch of `records`; nothing is written before a step. */
+static rl_status append(int16_t acks, int32_t records, int64_t producer_id, int32_t sequence)
+{
+    uint32_t i = rig.append_count++;
+    size_t bytes;
+    struct batch_spec spec = { .records = records, .value_bytes = 20, .base_timestamp_ms = 1000,
+                               .producer_id = producer_id, .base_sequence = sequence };
+    rig.bytes[i] = build_batch(&spec, &bytes);
+    cr_assert_eq(rl_batch_read_header(rig.bytes[i], bytes, &rig.batches[i]), RL_OK);
+    rig.appends[i] = (struct rl_partition_append){ .batch = &rig.batches[i], .acks = acks,
+                                                   .done = on_append_done };
+    rl_self = rig.shard;
+    return rl_partition_append(rig.partition, &rig.appends[i]);
+}
+
+Test(partition, leads_in_the_epoch_of_its_topic)
+{
+    rig_start(true, INT64_MAX);
+    cr_assert_eq(rig.partition->leader_epoch, 4);
+    cr_assert_eq(rl_partition_check_epoch(rig.partition, -1), RL_OK);
+    cr_assert_eq(rl_partition_check_epoch(rig.partition, 4), RL_OK);
+    cr_assert_eq(rl_partition_check_epoch(rig.partition, 3), RL_EFENCED);
+    cr_assert_eq(rl_partition_check_epoch(rig.partition, 5), RL_EUNKNOWNEPOCH);
+    rig_stop();
+}
+
+Test(partition, acks_one_is_answered_when_written_and_not_before)
+{
+    rig_start(true, INT64_MAX);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(append(1, 3, 0, 0), RL_OK);
+    cr_assert_eq(rig.answers, 0);
+    cr_assert_eq(rig.partition->high_watermark, 0);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answered[0], 1);
+    cr_assert_eq(rig.appends[0].status, RL_OK);
+    cr_assert_eq(rig.appends[0].result.base_offset, 0);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    rl_mem_hold_helpers(rig.mem, false);
+    rig_stop();
+}
+
+Test(partition, acks_all_waits_for_stable_storage_and_holds_back_what_follows)
+{
+    rig_start(true, INT64_MAX);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+    cr_assert_eq(append(1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answers, 0, "written, but what comes before is not visible yet");
+    cr_assert_eq(rig.partition->high_watermark, 0);
+    rl_mem_hold_helpers(rig.mem, false);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answered[0], 1);
+    cr_assert_eq(rig.answered[1], 2);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    rig_stop();
+}
+
+Test(partition, acks_all_without_sync_is_answered_when_written)
+{
+    rig_start(false, INT64_MAX);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answered[0], 1);
+    rl_mem_hold_helpers(rig.mem, false);
+    rig_stop();
+}
+
+Test(partition, flush_messages_one_makes_every_acknowledgement_durable)
+{
+    rig_start(false, 1);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(append(1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answers, 0);
+    rl_mem_hold_helpers(rig.mem, false);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answered[0], 1);
+    rig_stop();
+}
+
+Test(partition, a_repeated_batch_is_answered_with_the_first_one_and_not_before_it)
+{
+    rig_start(true, INT64_MAX);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(append(-1, 2, 77, 0), RL_OK);
+    cr_assert_eq(append(-1, 1, 77, 2), RL_OK);
+    cr_assert_eq(append(-1, 2, 77, 0), RL_OK, "the first is not durable yet: the repetition waits");
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answers, 0);
+    rl_mem_hold_helpers(rig.mem, false);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answers, 3);
+    cr_assert_lt(rig.answered[2], rig.answered[1], "in the order of offsets");
+    cr_assert_eq(rig.appends[2].result.base_offset, 0);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    cr_assert_eq(append(-1, 2, 77, 0), RL_EDUPLICATE, "durable: answered at once");
+    cr_assert_eq(rig.appends[3].result.base_offset, 0);
+    rig_stop();
+}
+
+Test(partition, forgetting_an_append_keeps_the_data_and_the_order)
+{
+    rig_start(true, INT64_MAX);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+    cr_assert_eq(append(-1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    rl_self = rig.shard;
+    rl_partition_append_forget(rig.partition, &rig.appends[0]);
+    rl_mem_hold_helpers(rig.mem, false);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answered[0], 0);
+    cr_assert_eq(rig.answered[1], 1);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    rig_stop();
+}
+
+static void on_ready(struct rl_fetch_waiter *waiter)
+{
+    (void)waiter;
+    rig.woken++;
+}
+
+Test(partition, a_waiter_wakes_once_when_the_high_watermark_passes)
+{
+    rig_start(true, INT64_MAX);
+    struct rl_fetch_waiter waiter = { .wanted_offset = 2, .ready = on_ready }, gone = waiter;
+    rl_partition_wait(rig.partition, &waiter);
+    rl_partition_wait(rig.partition, &gone);
+    rl_partition_wait_stop(&gone);
+    rl_partition_wait_stop(&gone);      /* harmless */
+    cr_assert_eq(append(1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.woken, 0, "high watermark 2 does not pass 2");
+    cr_assert_eq(append(1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.woken, 1);
+    cr_assert_eq(append(1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.woken, 1);
+    rig_stop();
+}
+
+Test(partition, a_failed_sync_answers_everybody_and_goes_offline)
+{
+    rig_start(true, INT64_MAX);
+    struct rl_fetch_waiter waiter = { .wanted_offset = 0, .ready = on_ready };
+    rl_partition_wait(rig.partition, &waiter);
+    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+    rl_mem_disk_fail(rig.disk, RL_MEM_SYNC, 0, RL_EIO);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answered[0], 1);
+    cr_assert_eq(rig.appends[0].status, RL_EIO);
+    cr_assert_eq(rig.woken, 1, "a parked fetch learns of it");
+    cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE);
+    cr_assert_eq(append(1, 1, 0, 0), RL_EIO);
+    rig_stop();
+}
+
+Test(partition, a_full_disk_refuses_and_heals)
+{
+    rig_start(true, INT64_MAX);
+    cr_assert_eq(append(1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    rl_mem_disk_fail(rig.disk, RL_MEM_WRITE, 0, RL_ENOSPACE);
+    cr_assert_eq(append(1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[1].status, RL_ENOSPACE);
+    cr_assert_eq(rig.partition->high_watermark, 2);
+    rl_mem_advance(rig.mem, 10000000000);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(append(1, 3, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[2].status, RL_OK);
+    cr_assert_eq(rig.appends[2].result.base_offset, 2, "offsets stay dense");
+    cr_assert_eq(rig.partition->high_watermark, 5);
+    rig_stop();
+}
+
+Test(partition, a_removed_topic_is_gone_with_its_files)
+{
+    rig_start(true, INT64_MAX);
+    cr_assert_eq(append(1, 2, 0, 0), RL_OK);
+    apply(&rig.empty, 1);
+    cr_assert_null(rl_replica_manager_find(rig.shard, rig.topic.id, 0));
+    cr_assert_eq(rig.answers, 1, "who waited was answered");
+    int fd;
+    cr_assert_eq(rl_disk_open(rig.disk, DATA_DIR "/topic-0/partition.metadata", 0, &fd), RL_ENOTFOUND);
+    rig_stop();
+}
