@@ -30,7 +30,7 @@ static int probe_disabled(void)
 
     if (rl_read_file("/proc/sys/kernel/io_uring_disabled", 64, &text, &bytes) != RL_OK)
         return -1;
-    int value = atoi(text);
+    int value = (int)strtol(text, NULL, 10);
     rl_free(text);
     return value;
 }

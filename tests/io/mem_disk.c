@@ -220,10 +220,10 @@ static rl_status mem_path_parent(struct mem_disk *disk, const char *path, struct
         if (!entry->node->directory)
             return RL_EINVAL;
         at = entry->node;
-        strcpy(name, following);
+        memcpy(name, following, sizeof name);
     }
     *ret_parent = at;
-    strcpy(ret_name, name);
+    memcpy(ret_name, name, sizeof name);
     return RL_OK;
 }
 
