@@ -218,7 +218,7 @@ rl_status rl_side_file_store(struct rl_disk *disk, const char *path, struct rl_s
 }
 
 rl_status rl_side_file_extend(struct rl_disk *disk, const char *path, uint64_t pos,
-                              struct rl_slice content)
+                              struct rl_slice content, bool sync)
 {
     int fd;
     uint64_t size;
@@ -231,6 +231,8 @@ rl_status rl_side_file_extend(struct rl_disk *disk, const char *path, uint64_t p
         status = rl_disk_truncate(disk, fd, pos);
     if (status == RL_OK)
         status = write_all(disk, fd, pos, content);
+    if (status == RL_OK && sync)
+        status = rl_disk_sync(disk, fd);
     rl_disk_close(disk, fd);
     return status;
 }

@@ -59,6 +59,6 @@ rl_status rl_side_file_store(struct rl_disk *disk, const char *path, struct rl_s
                              bool sync);
 /* Write at pos into a file that may be missing; what lies behind is cut off. */
 rl_status rl_side_file_extend(struct rl_disk *disk, const char *path, uint64_t pos,
-                              struct rl_slice content);
+                              struct rl_slice content, bool sync);
 
 #endif

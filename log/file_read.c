@@ -81,7 +81,7 @@ rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret
     status = header_at(r, pos, resident_only, ret_batch);
     if (status == RL_EBUSY || status == RL_EIO)
         return status;
-    if ((status != RL_OK || !floor_is_true(r, ret_batch)) && pos > 0) {
+    if ((status != RL_OK || !floor_is_true(r, ret_batch)) && (pos > 0 || r->floor_offset < 0)) {
         r->index_damaged = true;
         if (resident_only)
             return RL_EBUSY;            /* a long walk: on a helper */

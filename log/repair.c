@@ -31,13 +31,13 @@ rl_status rl_index_store(struct rl_disk *disk, const char *directory, struct rl_
     rl_segment_path(directory, seg->base_offset, ".index", path);
     rl_status status = rl_side_file_extend(
         disk, path, (uint64_t)seg->index_entries * RL_INDEX_ENTRY_BYTES,
-        rl_slice_of(bytes, (size_t)index->entry_count * RL_INDEX_ENTRY_BYTES));
+        rl_slice_of(bytes, (size_t)index->entry_count * RL_INDEX_ENTRY_BYTES), false);
     if (status == RL_OK) {
         rl_time_encode(index->times, index->time_count, bytes);
         rl_segment_path(directory, seg->base_offset, ".timeindex", path);
         status = rl_side_file_extend(
             disk, path, (uint64_t)seg->time_entries * RL_TIME_ENTRY_BYTES,
-            rl_slice_of(bytes, (size_t)index->time_count * RL_TIME_ENTRY_BYTES));
+            rl_slice_of(bytes, (size_t)index->time_count * RL_TIME_ENTRY_BYTES), false);
     }
     rl_free(bytes);
     if (status != RL_OK)

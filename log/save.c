@@ -2,7 +2,7 @@
  *
  * One job in flight per log, made of a copy of what it needs.  It runs
  *   - for a sealed segment once it is synced: the rest of its index, the producer snapshot taken
- *     when it was rolled, a checkpoint;
+ *     when it was rolled, a checkpoint, all synced;
  *   - for the active one after every 64 MiB: the same, so that a restart walks little;
  *   - for retention: first the checkpoint with the new log start, then the renames;
  *   - at a clean close: all of it, synced.
@@ -49,12 +49,12 @@ static rl_status save_index(struct save *save, struct rl_disk *disk, const char 
         return RL_OK;
     rl_segment_path(directory, save->segment_base, ".index", path);
     rl_status status = rl_side_file_extend(disk, path, (uint64_t)save->index_at * RL_INDEX_ENTRY_BYTES,
-                                           rl_text_slice(&save->index));
+                                           rl_text_slice(&save->index), save->sealed);
     if (status != RL_OK)
         return status;
     rl_segment_path(directory, save->segment_base, ".timeindex", path);
     return rl_side_file_extend(disk, path, (uint64_t)save->time_at * RL_TIME_ENTRY_BYTES,
-                               rl_text_slice(&save->times));
+                               rl_text_slice(&save->times), save->sealed);
 }
 
 static rl_status save_snapshot(struct save *save, struct rl_disk *disk, const char *directory)
@@ -64,7 +64,8 @@ static rl_status save_snapshot(struct save *save, struct rl_disk *disk, const ch
     if (save->snapshot.bytes == 0)
         return RL_OK;
     rl_segment_path(directory, save->snapshot_offset, ".snapshot", path);
-    rl_status status = rl_side_file_store(disk, path, rl_text_slice(&save->snapshot), save->final);
+    rl_status status = rl_side_file_store(disk, path, rl_text_slice(&save->snapshot),
+                                          save->final || save->sealed);
     if (status == RL_OK && save->snapshot_expired >= 0) {
         rl_segment_path(directory, save->snapshot_expired, ".snapshot", path);
         (void)rl_disk_unlink(disk, path);       /* one too many does no harm */
@@ -82,7 +83,7 @@ static rl_status save_checkpoint(struct save *save, struct rl_disk *disk, const 
         return status;
     snprintf(path, sizeof path, "%s/%s", directory, RL_CHECKPOINT_FILE);
     status = rl_side_file_store(disk, path, rl_text_slice(&save->checkpoint), true);
-    if (status == RL_OK && (save->final || save->expired != NULL))
+    if (status == RL_OK && (save->final || save->sealed || save->expired != NULL))
         status = rl_disk_sync_directory(disk, directory);
     return status;
 }
