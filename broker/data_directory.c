@@ -80,7 +80,12 @@ static rl_status directory_fail_disk(const struct directory_open *o, rl_status s
 {
     char owned[RL_PATH_BYTES];
     uint32_t user_id;
-    if (status == RL_EACCESS && directory_owner(o, path, owned, &user_id))
+    bool owner_known = status == RL_EACCESS && directory_owner(o, path, owned, &user_id);
+    if (owner_known && user_id == o->options->user_id)
+        return directory_fail(o, status, "cannot %s %s: permission denied, although %s belongs to "
+                              "uid %u, who runs ringlog. Remedy: check its mode (chmod u+rwx %s) "
+                              "and how it is mounted", verb, path, owned, user_id, owned);
+    if (owner_known)
         return directory_fail(o, status, "cannot %s %s: permission denied; %s belongs to uid %u "
                               "and ringlog runs as uid %u. Remedy: chown -R %u %s (Kubernetes: "
                               "securityContext.fsGroup)", verb, path, owned, user_id,
@@ -90,7 +95,8 @@ static rl_status directory_fail_disk(const struct directory_open *o, rl_status s
                               "Remedy: chown -R %u %s (Kubernetes: securityContext.fsGroup)",
                               verb, path, o->options->user_id, o->options->user_id,
                               o->options->path);
-    return directory_fail(o, status, "cannot %s %s: %s", verb, path, rl_status_text(status));
+    return directory_fail(o, status, "cannot %s %s: %s", verb, path,
+                          status == RL_EINVAL ? "not a directory" : rl_status_text(status));
 }
 
 static void directory_path(const struct directory_open *o, const char *name,

@@ -187,7 +187,8 @@ void rl_controller_delete_topic(struct rl_shard *from, struct rl_delete_topic *c
 
 static void on_allocate(struct rl_shard *shard, struct rl_msg *msg)
 {
-    struct rl_allocate_producer_id *call = RL_CONTAINER_OF(msg, struct rl_allocate_producer_id, msg);
+    struct rl_allocate_producer_id *call =
+        RL_CONTAINER_OF(msg, struct rl_allocate_producer_id, msg);
     (void)shard;
     call->status = admin.outcome;
     call->producer_id = 1000 + (int64_t)admin.calls;

@@ -64,7 +64,7 @@ def describe(*resources, synonyms=True):
 
 
 def requests():
-    """(api, request, first version, last version), in an order in which each finds what it needs."""
+    """(api, request, first version, last version), each after what it needs."""
     node = [1]
     yield *create(topic("one", 2), topic("two", -1, -1)), 4, 4
     yield *create(topic("one")), 2, 7
@@ -136,7 +136,8 @@ def requests():
 
     for name, version in (("x", "1"), ("", "1"), ("x", ""), ("-x", "1"), ("x.y-z", "1.2"),
                           ("x_y", "1"), ("x", "1\n")):
-        yield "ApiVersions", {"client_software_name": name, "client_software_version": version}, 3, 4
+        yield ("ApiVersions",
+               {"client_software_name": name, "client_software_version": version}, 3, 4)
     yield "ApiVersions", {}, 0, 2
     yield "ApiVersions", {}, 5, 7
 

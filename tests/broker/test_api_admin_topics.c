@@ -88,7 +88,8 @@ Test(api_admin_topics, create_with_overrides_the_last_of_a_key_counts)
         { rl_slice_of_string("cleanup.policy"), rl_slice_of_string("delete") },
         { rl_slice_of_string("retention.ms"), rl_slice_of_string("2") },
     };
-    struct rl_create_topics_request_topic topics[] = { topic_of("plain", 1, 1), topic_of("t", 2, 1) };
+    struct rl_create_topics_request_topic topics[] = { topic_of("plain", 1, 1),
+                                                       topic_of("t", 2, 1) };
     topics[1].configs = configs;
     topics[1].configs_count = 3;
     struct rl_create_topics_response *answer = create(7, topics, 2, false);
@@ -137,7 +138,8 @@ Test(api_admin_topics, create_bad_numbers)
 
 Test(api_admin_topics, create_too_many_partitions_refuses_the_whole_request)
 {
-    struct rl_create_topics_request_topic topics[] = { topic_of("a", 5000, 1), topic_of("b", 5001, 1),
+    struct rl_create_topics_request_topic topics[] = { topic_of("a", 5000, 1),
+                                                       topic_of("b", 5001, 1),
                                                        topic_of("a b", 1, 1) };
     struct rl_create_topics_response *answer = create(7, topics, 3, false);
     for (int32_t i = 0; i < 3; i++) {
@@ -285,8 +287,10 @@ Test(api_admin_topics, create_waits_for_all_and_survives_the_client)
 
 static struct rl_delete_topics_request_topic item_of(const char *name, const struct rl_uuid *id)
 {
-    return (struct rl_delete_topics_request_topic){
-        .name = rl_slice_of_string(name), .topic_id = id != NULL ? *id : (struct rl_uuid){ { 0 } } };
+    struct rl_delete_topics_request_topic item = { .name = rl_slice_of_string(name) };
+    if (id != NULL)
+        item.topic_id = *id;
+    return item;
 }
 
 static struct rl_delete_topics_response *delete_items(

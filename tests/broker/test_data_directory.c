@@ -237,7 +237,8 @@ Test(data_directory, damage_is_named)
         "version=1\nringlog.format=one\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=7\n",
         "version=1\nringlog.format=0\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=7\n",
         "ringlog.format=1\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=7\n",
-        "version=1\nringlog.format=1\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=99999999999999999999\n",
+        "version=1\nringlog.format=1\ncluster.id=kyqTnjLvSteASnporu96eg\n"
+        "node.id=99999999999999999999\n",
     };
     for (size_t i = 0; i < RL_ARRAY_COUNT(damaged); i++) {
         write_file(META, damaged[i]);
@@ -258,6 +259,23 @@ Test(data_directory, permission_problems_come_with_the_line_to_type)
     rl_mem_disk_fail(disk, RL_MEM_MAKE_DIRECTORY, 0, RL_EACCESS);
     refused(RL_EACCESS, "/var belongs to uid 1000 and ringlog runs as uid 4711",
             "chown -R 4711 /var");
+}
+
+Test(data_directory, permission_problems_of_the_owner_are_no_matter_of_chown)
+{
+    struct rl_data_directory_options options = options_of(PATH);
+    struct rl_data_directory directory;
+    options.user_id = 1000;
+    rl_mem_disk_fail(disk, RL_MEM_MAKE_DIRECTORY, 0, RL_EACCESS);
+    cr_assert_eq(rl_data_directory_open(disk, &options, &directory, message), RL_EACCESS);
+    cr_assert_not_null(strstr(message, "chmod u+rwx /var"), "%s", message);
+    cr_assert_null(strstr(message, "chown"));
+}
+
+Test(data_directory, a_file_is_no_directory)
+{
+    rl_mem_disk_fail(disk, RL_MEM_MAKE_DIRECTORY, 0, RL_EINVAL);
+    refused(RL_EINVAL, "not a directory", "create");
 }
 
 Test(data_directory, no_randomness_no_format)
