@@ -49,12 +49,13 @@ static rl_status save_index(struct save *save, struct rl_disk *disk, const char 
         return RL_OK;
     rl_segment_path(directory, save->segment_base, ".index", path);
     rl_status status = rl_side_file_extend(disk, path, (uint64_t)save->index_at * RL_INDEX_ENTRY_BYTES,
-                                           rl_text_slice(&save->index), save->sealed);
+                                           rl_text_slice(&save->index),
+                                           save->sealed || save->final);
     if (status != RL_OK)
         return status;
     rl_segment_path(directory, save->segment_base, ".timeindex", path);
     return rl_side_file_extend(disk, path, (uint64_t)save->time_at * RL_TIME_ENTRY_BYTES,
-                               rl_text_slice(&save->times), save->sealed);
+                               rl_text_slice(&save->times), save->sealed || save->final);
 }
 
 static rl_status save_snapshot(struct save *save, struct rl_disk *disk, const char *directory)

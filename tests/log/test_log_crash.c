@@ -1,0 +1,214 @@
+/* tests/log/test_log_crash.c — the disk stops at every single call of a small life of a log.
+ *
+ * After a power cut everything that was told as flushed is there, after a kill everything that
+ * was told as written; what is there is a prefix of what was appended, byte for byte, with dense
+ * offsets; retries of what survived are recognised; and the log can be used. */
+#include "core/memory.h"
+#include "log_fixture.h"
+#include <criterion/criterion.h>
+
+struct promise {
+    int64_t written, flushed;           /* the most that was ever told */
+    int32_t sequence;                   /* next of producer 77 */
+};
+
+static void note(struct fixture *f, struct promise *promise)
+{
+    promise->written = RL_MAX(promise->written, f->written_offset);
+    promise->flushed = RL_MAX(promise->flushed, f->flushed_offset);
+}
+
+static void append(struct fixture *f, struct promise *promise, int32_t records, size_t value_bytes)
+{
+    struct batch_spec spec = { .records = records, .value_bytes = value_bytes, .producer_id = 77,
+                               .base_sequence = promise->sequence,
+                               .seed = (uint64_t)promise->sequence,
+                               .base_timestamp_ms = 1000 + promise->sequence };
+
+    if (f->log != NULL && fixture_append(f, &spec) == RL_OK)
+        promise->sequence += records;
+}
+
+static void settle(struct fixture *f, struct promise *promise)
+{
+    fixture_settle(f);
+    note(f, promise);
+}
+
+static void flush(struct fixture *f, struct promise *promise)
+{
+    if (f->log != NULL)
+        rl_log_flush(f->log);
+    settle(f, promise);
+}
+
+/* A life: appends, rolls, flushes, a clean stop and a second start.  Ends early when the disk
+ * is dead. */
+static void live(struct fixture *f, struct promise *promise)
+{
+    if (fixture_open(f) != RL_OK)
+        return;
+    append(f, promise, 2, 40);
+    settle(f, promise);
+    append(f, promise, 1, 10);
+    flush(f, promise);
+    append(f, promise, 3, 100);
+    append(f, promise, 1, 300);
+    settle(f, promise);
+    append(f, promise, 2, 300);         /* rolls */
+    append(f, promise, 1, 200);
+    flush(f, promise);
+    for (int i = 0; i < 6; i++)
+        append(f, promise, 1, 400);     /* rolls more than once in one turn */
+    settle(f, promise);
+    append(f, promise, 2, 20);
+    flush(f, promise);
+    if (f->cut.dead)
+        return;
+    fixture_close(f, true);
+    if (f->cut.dead || fixture_open(f) != RL_OK)
+        return;
+    append(f, promise, 1, 50);
+    flush(f, promise);
+    append(f, promise, 1, 60);
+    settle(f, promise);
+}
+
+static void check_after(struct fixture *f, struct promise *promise, bool power_cut)
+{
+    struct rl_append_result result;
+
+    cr_assert_eq(fixture_open(f), RL_OK);
+    int64_t end = rl_log_end_offset(f->log);
+    cr_assert_geq(end, power_cut ? promise->flushed : promise->written);
+    model_truncate(&f->model, end);
+    fixture_check(f);
+    cr_assert_eq(rl_log_flushed_offset(f->log), end, "what survived is synced in the background");
+
+    /* A retry of the last batch in the log is known, the next one in order is accepted. */
+    if (f->model.count > 0) {
+        struct model_batch last = f->model.batches[f->model.count - 1];
+        struct rl_batch batch;
+        uint8_t *copy = rl_alloc(last.size_bytes);
+        memcpy(copy, last.bytes, last.size_bytes);
+        cr_assert_eq(rl_batch_read_header(copy, last.size_bytes, &batch), RL_OK);
+        cr_assert_eq(rl_log_append(f->log, &batch, NULL, 5, &result), RL_EDUPLICATE);
+        cr_assert_eq(result.base_offset, last.base_offset);
+        promise->sequence = batch.base_sequence + batch.record_count;
+        rl_free(copy);
+    } else {
+        promise->sequence = 0;
+    }
+    struct batch_spec wrong = { .producer_id = 77, .base_sequence = promise->sequence + 1 };
+    if (f->model.count > 0)
+        cr_assert_eq(fixture_append(f, &wrong), RL_EOUTOFORDER);
+    append(f, promise, 2, 500);
+    append(f, promise, 2, 500);
+    append(f, promise, 2, 500);
+    fixture_settle(f);
+    fixture_check(f);
+}
+
+static bool run(uint64_t cut_at, size_t torn_bytes, bool power_cut)
+{
+    struct fixture f;
+    struct promise promise = { -1, -1, 0 };
+
+    fixture_init(&f);
+    f.config.segment_bytes = 1000;
+    f.config.index_interval_bytes = 100;
+    f.cut.cut_at = cut_at;
+    f.cut.torn_bytes = torn_bytes;
+    live(&f, &promise);
+    bool was_cut = f.cut.dead;
+    fixture_crash(&f, power_cut);
+    check_after(&f, &promise, power_cut);
+    /* And once more: recovery itself leaves nothing half done. */
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_check(&f);
+    fixture_close(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_check(&f);
+    fixture_done(&f);
+    return was_cut;
+}
+
+static void run_all(bool power_cut)
+{
+    static const size_t torn[] = { 0, 1, 12, 61, 100, 5000 };
+
+    for (uint32_t i = 0; i < RL_ARRAY_COUNT(torn); i++) {
+        uint64_t cut_at = 0;
+        while (run(cut_at, torn[i], power_cut))
+            cut_at++;
+        cr_assert_gt(cut_at, 40);
+    }
+}
+
+Test(log_crash, a_power_cut_at_any_call_loses_nothing_flushed) { run_all(true); }
+Test(log_crash, a_kill_at_any_call_loses_nothing_written)      { run_all(false); }
+
+/* The disk dies a second time, while the first death is repaired. */
+Test(log_crash, a_power_cut_during_recovery_loses_nothing_flushed)
+{
+    for (uint64_t first = 0; first < 120; first += 7) {
+        for (uint64_t second = 0; second < 12; second++) {
+            struct fixture f;
+            struct promise promise = { -1, -1, 0 };
+
+            fixture_init(&f);
+            f.config.segment_bytes = 1000;
+            f.cut.cut_at = first;
+            live(&f, &promise);
+            fixture_crash(&f, true);
+            f.cut.cut_at = second;
+            if (fixture_open(&f) == RL_OK)
+                note(&f, &promise);
+            fixture_crash(&f, true);
+            check_after(&f, &promise, true);
+            fixture_done(&f);
+        }
+    }
+}
+
+/* Bytes that no append wrote stand behind the last batch: zeros, garbage, half a batch. */
+Test(log_crash, a_torn_tail_is_cut)
+{
+    static const char path[] = FIXTURE_DIRECTORY "/00000000000000000000.log";
+
+    for (int kind = 0; kind < 4; kind++) {
+        for (int mounted = 0; mounted < 2; mounted++) {
+            struct fixture f;
+            struct promise promise = { -1, -1, 0 };
+            size_t size, extra_bytes;
+            uint8_t *extra = build_batch(&(struct batch_spec){ .value_bytes = 300 }, &extra_bytes);
+
+            fixture_init(&f);
+            cr_assert_eq(fixture_open(&f), RL_OK);
+            append(&f, &promise, 3, 50);
+            flush(&f, &promise);
+            fixture_crash(&f, mounted == 0);
+            uint8_t *file = fixture_file_load(&f, path, &size);
+            file = rl_realloc(file, size + extra_bytes);
+            memset(file + size, kind == 0 ? 0 : 0xa5, extra_bytes);
+            if (kind == 2)
+                memcpy(file + size, extra, extra_bytes / 2);
+            if (kind == 3) {
+                memcpy(file + size, extra, extra_bytes);
+                file[size + 7] = 3;             /* the next offset, but a wrong checksum */
+                file[size + extra_bytes - 1] ^= 1;
+            }
+            fixture_file_store(&f, path, file, size + extra_bytes);
+            cr_assert_eq(fixture_open(&f), RL_OK);
+            cr_assert_eq(rl_log_end_offset(f.log), 3);
+            fixture_check(&f);
+            append(&f, &promise, 1, 10);
+            settle(&f, &promise);
+            fixture_check(&f);
+            fixture_done(&f);
+            rl_free(file);
+            rl_free(extra);
+        }
+    }
+}
