@@ -6,9 +6,9 @@
  * Stop (SIGTERM): no more connections; requests in flight are answered; the controller and then
  * every log close cleanly; the shards leave their loops; the directory is marked clean.
  *
- * Failures: whatever prevents the start is told in one line with its remedy, exit code 1.  A port
- * that a killed process still holds is tried again for two seconds, because the kernel frees the
- * sockets of a dead ring some milliseconds late. */
+ * Failures: whatever prevents the start is told in one line with its remedy, exit code 1.  A lock
+ * or a port that a killed process still holds is tried again for two seconds, because the kernel
+ * frees what a dead ring held some milliseconds late. */
 #include "broker/server.h"
 #include "broker/broker.h"
 #include "broker/data_directory.h"
@@ -23,20 +23,18 @@
 #include "io/process.h"
 #include "replicate/controller.h"
 #include "replicate/replica_manager.h"
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LISTEN_RETRY_NS   ((int64_t)50 * 1000000)
-#define LISTEN_PATIENCE_NS ((int64_t)2000 * 1000000)
+#define RETRY_NS          ((int64_t)50 * 1000000)
+#define PATIENCE_NS       ((int64_t)2000 * 1000000)
 #define DRAIN_GRACE_NS    ((int64_t)1000 * 1000000)
 #define ARENA_BYTES_MAX   ((size_t)256 << 20)
 #define REQUESTS_IN_FLIGHT_MAX 64
 #define OPEN_FILES_FALLBACK 1024
 
 static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
-#define OPEN_FILES_FALLBACK 1024
 
 struct server;
 
@@ -200,7 +198,7 @@ static void server_listen(struct rl_timer *timer)
         const struct rl_listener *l = &set->listeners[i];
         rl_status status = rl_net_listen(shard, i, l->host, l->port, &s->broker.bound_ports[i]);
         if (status == RL_EADDRINUSE && shard->now_ns < s->listen_give_up_ns) {
-            rl_timer_start(shard, timer, shard->now_ns + LISTEN_RETRY_NS);
+            rl_timer_start(shard, timer, shard->now_ns + RETRY_NS);
             return;
         }
         if (status != RL_OK) {
@@ -224,7 +222,7 @@ static void on_controller_started(void *arg, rl_status status)
         rl_shard_set_stop(s->broker.shards);
         return;
     }
-    s->listen_give_up_ns = shard->now_ns + LISTEN_PATIENCE_NS;
+    s->listen_give_up_ns = shard->now_ns + PATIENCE_NS;
     s->listen_timer = (struct rl_timer){ .done = server_listen, .arg = s };
     server_listen(&s->listen_timer);
 }
@@ -334,6 +332,19 @@ static int server_run_shards(struct server *s)
     return s->exit_code;
 }
 
+/* A killed predecessor holds its lock until the kernel has taken it apart: wait for that. */
+static rl_status directory_open_patiently(struct rl_disk *disk,
+                                          const struct rl_data_directory_options *options,
+                                          struct rl_data_directory *ret_directory, char *message)
+{
+    for (int64_t waited_ns = 0;; waited_ns += RETRY_NS) {
+        rl_status status = rl_data_directory_open(disk, options, ret_directory, message);
+        if (status != RL_EBUSY || waited_ns >= PATIENCE_NS)
+            return status;
+        rl_process_sleep(RETRY_NS);
+    }
+}
+
 int rl_server_run(const struct rl_config *config, int64_t started_ns)
 {
     struct server *s = rl_alloc_zero(1, sizeof *s);
@@ -356,7 +367,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
         .owner = rl_path_owner, .random = rl_process_random,
     };
     if (rl_probe_check(message, sizeof message) != RL_OK ||
-        rl_data_directory_open(s->disk, &options, &directory, message) != RL_OK) {
+        directory_open_patiently(s->disk, &options, &directory, message) != RL_OK) {
         fprintf(stderr, "ringlog: %s\n", message);
         rl_free(s);
         return RL_EXIT_START_FAILED;

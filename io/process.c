@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct signal_message {
@@ -202,4 +203,11 @@ rl_status rl_process_random(void *arg, void *data, size_t bytes)
         done += (size_t)got;
     }
     return RL_OK;
+}
+
+void rl_process_sleep(int64_t ns)
+{
+    struct timespec duration = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+    while (nanosleep(&duration, &duration) != 0 && errno == EINTR)
+        ;
 }

@@ -3,6 +3,7 @@
 #define RL_IO_PROCESS_H
 
 #include "io/shard.h"
+#include <signal.h>                     /* for the numbers */
 
 /* Runs on the shard given to rl_signals_start, once per signal; equal signals that arrive before
  * it has run may be one. */
@@ -24,6 +25,9 @@ void rl_signals_stop(struct rl_signals *signals);
  * rl_free.  Blocks: before the shards run, or in a job.  RL_ENOTFOUND, RL_EACCESS, RL_ETOOLARGE,
  * RL_EINVAL (a directory), RL_EIO. */
 rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes);
+
+/* Let time pass on the main thread, before the shards run. */
+void rl_process_sleep(int64_t ns);
 
 /* The user who runs this process, and the owner of a path (false: there is no such path). */
 uint32_t rl_process_user_id(void);
