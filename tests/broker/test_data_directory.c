@@ -237,8 +237,7 @@ Test(data_directory, damage_is_named)
         "version=1\nringlog.format=one\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=7\n",
         "version=1\nringlog.format=0\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=7\n",
         "ringlog.format=1\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=7\n",
-        "version=1\nringlog.format=1\ncluster.id=kyqTnjLvSteASnporu96eg\n"
-        "node.id=99999999999999999999\n",
+        "version=1\nringlog.format=1\ncluster.id=kyqTnjLvSteASnporu96eg\nnode.id=9999999999999999999\n",
     };
     for (size_t i = 0; i < RL_ARRAY_COUNT(damaged); i++) {
         write_file(META, damaged[i]);
