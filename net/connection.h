@@ -42,7 +42,7 @@
 #define RL_SEND_COPY_BYTES ((size_t)32 * 1024)
 
 /* Requests kept for reuse on a shard, and the usual chunk of their arenas. */
-#define RL_REQUEST_POOL_MAX 256u
+#define RL_REQUEST_POOL_MAX 512u
 #define RL_REQUEST_ARENA_BYTES 2016u
 
 static_assert(RL_FRAME_LARGE_BYTES <= RL_SPILL_BYTES_MAX * 2 &&
