@@ -292,6 +292,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
 {
     (void)arg;
     rl_log_manager_stop(shard);
+    rl_net_stop(shard);
 }
 
 /* ---- main thread ---- */
