@@ -50,6 +50,7 @@ static rl_status topic_apply(struct rl_shard *shard, const struct rl_topic *topi
         snprintf(path, sizeof path, "data/%s-%d", topic->name, p);
         if (rl_partition_home(topic->id, p, shard->count) != shard->index)
             continue;
+        fixture.creating += topic->state == RL_TOPIC_CREATING;
         if (removed)
             status = rl_disk_remove_directory(shard->disk, path);
         else if (topic->state == RL_TOPIC_CREATING)

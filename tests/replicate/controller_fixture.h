@@ -17,6 +17,7 @@ struct fixture {
     bool hold;                          /* applies end only at fixture_release */
     rl_status apply_status;             /* what applies answer, when not RL_OK */
     uint32_t applies, missing;
+    uint32_t creating;                  /* CREATING topics seen by applies */
 };
 
 extern struct fixture fixture;          /* one per test process */

@@ -73,7 +73,9 @@ BOTH_SHARD_COUNTS(create_find_delete)
     cr_assert_eq(fixture_delete_id(0, again.topic_id), RL_OK);
     fixture_stop();
 
+    fixture.creating = 0;
     fixture_start(false, 0);
+    cr_assert_eq(fixture.creating, 0);                  /* it was stored that they are ONLINE */
     expect_no_topic("a");
     expect_topic("b.b", 1, 0);
     cr_assert(rl_uuid_equal(fixture_find(last, "b.b")->id, b.topic_id));
