@@ -118,11 +118,9 @@ static rl_status take_batches(struct rl_file_read *r, uint8_t *data, size_t byte
             break;
         if (status == RL_OK && batch.base_offset != next_offset)
             status = RL_EMALFORMED;
-        if (status == RL_OK && rl_batch_last_offset(&batch) >= r->upper_offset)
-            break;
         if (status == RL_OK)
             status = rl_batch_check(&batch);
-        if (status != RL_OK)
+        if (status != RL_OK || rl_batch_last_offset(&batch) >= r->upper_offset)
             break;
         at += batch.size_bytes;
         next_offset += batch.last_offset_delta + (int64_t)1;
@@ -152,8 +150,10 @@ rl_status rl_file_read(struct rl_file_read *r, bool resident_only)
     r->bytes = 0;
     r->next_pos = pos;
     r->next_offset = first.base_offset;
-    if (bytes == 0 || rl_batch_last_offset(&first) >= r->upper_offset)
+    if (bytes == 0)
         return RL_OK;
+    if (rl_batch_last_offset(&first) >= r->upper_offset)
+        bytes = first.size_bytes;       /* nothing to give: but only if this is no damage */
 
     struct rl_buffer *buffer = rl_buffer_create(bytes, r->home);
     status = read_at(r, pos, buffer->data, bytes, resident_only);

@@ -90,8 +90,8 @@ static void remember(struct rl_log *log, int64_t offset, int64_t segment_base, u
 static bool epochs_are_true(const struct rl_log *log, const uint8_t *data, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += rl_get_u32(data + at + 8) + 12) {
-        int64_t base_offset = (int64_t)rl_get_u64(data + at);
-        if ((int32_t)rl_get_u32(data + at + 12) != rl_epoch_cache_of(&log->epochs, base_offset))
+        int32_t known = rl_epoch_cache_of(&log->epochs, (int64_t)rl_get_u64(data + at));
+        if (known >= 0 && (int32_t)rl_get_u32(data + at + 12) != known)
             return false;
     }
     return true;

@@ -133,8 +133,12 @@ static void run_lookup(struct rl_op *op)
     op->status = RL_ENOTFOUND;
     if (job->kind == NOTHING)
         return;
+    uint32_t floor_pos = job->request.floor_pos;
+    int64_t floor_offset = job->request.floor_offset;
     if (job->kind == FIND)
         use_time_index(job);
+    job->request.floor_pos = floor_pos;
+    job->request.floor_offset = floor_offset;
     job->request.offset = job->start_offset;
     op->status = rl_file_find(&job->request, false, &walk.pos, &batch);
     if (op->status != RL_OK)

@@ -38,6 +38,8 @@ struct run {
     struct rl_segment *seg;             /* the one being walked */
     uint32_t index_from_pos;
     struct rl_producer_state *producers;
+    uint32_t epoch_batches;             /* walked since the newest epoch began */
+    struct rl_epoch_entry doubted;      /* first epoch of the log, replaced by a lower one */
 };
 
 static rl_status open_segment(struct run *run, uint32_t i, uint32_t flags, int *ret_fd)
@@ -246,6 +248,31 @@ static rl_status on_trusted_batch(void *arg, const struct rl_batch *batch, uint3
     return note_producer(arg, batch);
 }
 
+/* Epochs never fall, so of two neighbours where they do one batch is damaged (the CRC does not
+ * cover the epoch): a single batch that stands out is not believed. */
+static void note_epoch(struct run *run, const struct rl_batch *batch)
+{
+    struct rl_epoch_cache *epochs = &run->r->epochs;
+    int32_t epoch = batch->partition_leader_epoch;
+    struct rl_epoch_entry *newest = epochs->count > 0 ? &epochs->entries[epochs->count - 1] : NULL;
+
+    if (newest != NULL && epoch < newest->epoch && run->epoch_batches == 1) {
+        if (epochs->count == 1) {
+            run->doubted = *newest;
+            *newest = (struct rl_epoch_entry){ epoch, batch->base_offset };
+            return;
+        }
+        if (newest[-1].epoch == epoch)
+            epochs->count--;
+    } else if (newest != NULL && run->epoch_batches == 1 && epochs->count == 1 &&
+               epoch == run->doubted.epoch) {
+        *newest = run->doubted;         /* it was the lower one */
+    }
+    run->epoch_batches++;
+    if (rl_epoch_cache_assign(epochs, epoch, batch->base_offset))
+        run->epoch_batches = 1;
+}
+
 static rl_status on_batch(void *arg, const struct rl_batch *batch, uint32_t pos)
 {
     struct run *run = arg;
@@ -265,7 +292,7 @@ static rl_status on_batch(void *arg, const struct rl_batch *batch, uint32_t pos)
     rl_index_note(seg->index, run->r->index_interval_bytes,
                   (uint32_t)(last_offset - seg->base_offset), pos, (uint32_t)batch->size_bytes,
                   seg->max_timestamp_ms, (uint32_t)(seg->max_timestamp_offset - seg->base_offset));
-    rl_epoch_cache_assign(&run->r->epochs, batch->partition_leader_epoch, batch->base_offset);
+    note_epoch(run, batch);
     return RL_OK;
 }
 
@@ -709,7 +736,7 @@ static rl_status recover(struct run *run)
 
 rl_status rl_recovery_run(struct rl_recovery *recovery)
 {
-    struct run run = { .r = recovery };
+    struct run run = { .r = recovery, .doubted.epoch = -1 };
     rl_status status = recover(&run);
 
     rl_partition_files_done(&run.files);

@@ -1,0 +1,233 @@
+/* tests/log/test_log_failure.c — the disk is full, or says no. */
+#include "core/memory.h"
+#include "log_fixture.h"
+#include <criterion/criterion.h>
+
+static const struct batch_spec one = { .value_bytes = 100 };
+
+static void start(struct fixture *f)
+{
+    fixture_init(f);
+    cr_assert_eq(fixture_open(f), RL_OK);
+    cr_assert_eq(fixture_append(f, &one), RL_OK);
+    fixture_flush(f);
+}
+
+/* R18: a short write at the end of the disk is taken back, and the log heals by itself. */
+Test(log_failure, a_full_disk_is_told_and_heals)
+{
+    for (size_t short_bytes = 0; short_bytes < 300; short_bytes += 37) {
+        struct fixture f;
+        struct batch_spec retry = { .value_bytes = 100, .producer_id = 9, .base_sequence = 0 };
+
+        start(&f);
+        cr_assert_eq(fixture_append(&f, &retry), RL_OK);
+        cr_assert_eq(fixture_append(&f, &one), RL_OK);
+        rl_mem_disk_fail_write(f.mem_disk, 0, short_bytes, RL_ENOSPACE);
+        fixture_settle(&f);
+        cr_assert_eq(f.failed, 1);
+        cr_assert_eq(f.failure, RL_ENOSPACE);
+        cr_assert_eq(rl_log_end_offset(f.log), 1);
+        cr_assert_eq(rl_log_failure(f.log), RL_ENOSPACE);
+        model_truncate(&f.model, 1);
+        cr_assert_eq(fixture_append(&f, &one), RL_ENOSPACE);
+        fixture_check(&f);                              /* reads go on */
+        rl_mem_advance(f.mem, 1100000000);
+        fixture_settle(&f);
+        cr_assert_eq(rl_log_failure(f.log), RL_OK);
+        cr_assert_eq(fixture_append(&f, &retry), RL_OK, "what was taken back is no duplicate");
+        cr_assert_eq(fixture_append(&f, &retry), RL_EDUPLICATE);
+        fixture_flush(&f);
+        fixture_check(&f);
+        fixture_crash(&f, true);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_end_offset(f.log), 2);
+        fixture_check(&f);
+        fixture_done(&f);
+    }
+}
+
+Test(log_failure, a_full_disk_stays_full_until_there_is_space)
+{
+    struct fixture f;
+
+    start(&f);
+    rl_mem_disk_set_capacity(f.mem_disk, 1 << 20);
+    uint64_t appended = 0;
+    while (rl_log_failure(f.log) == RL_OK) {
+        struct batch_spec spec = { .value_bytes = 50000, .seed = appended };
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        fixture_settle(&f);
+        cr_assert_lt(++appended, 100);
+    }
+    model_truncate(&f.model, rl_log_end_offset(f.log));
+    fixture_check(&f);
+    for (int i = 0; i < 3; i++) {
+        rl_mem_advance(f.mem, 1100000000);
+        fixture_settle(&f);
+        cr_assert_eq(fixture_append(&f, &one), RL_ENOSPACE);
+    }
+    rl_mem_disk_set_capacity(f.mem_disk, 64 << 20);
+    rl_mem_advance(f.mem, 1100000000);
+    fixture_settle(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_flush(&f);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+Test(log_failure, a_segment_that_cannot_be_created_is_taken_back)
+{
+    struct fixture f;
+
+    start(&f);
+    struct rl_log_config config = f.config;
+    config.segment_bytes = 300;
+    rl_log_set_config(f.log, &config);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);              /* rolls */
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_OPEN, 0, RL_ENOSPACE);
+    fixture_settle(&f);
+    if (f.failed == 0) {                /* the first open was another one's */
+        fixture_check(&f);
+    } else {
+        model_truncate(&f.model, rl_log_end_offset(f.log));
+        fixture_check(&f);
+        rl_mem_advance(f.mem, 1100000000);
+        fixture_settle(&f);
+        cr_assert_eq(rl_log_failure(f.log), RL_OK);
+    }
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(fixture_append(&f, &one), RL_OK);
+        fixture_settle(&f);
+    }
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+Test(log_failure, a_failed_write_stops_the_log_until_it_is_opened_again)
+{
+    struct fixture f;
+    uint8_t *bytes;
+    size_t size;
+
+    start(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 50, RL_EIO);
+    fixture_settle(&f);
+    cr_assert_eq(f.failed, 1);
+    cr_assert_eq(f.failure, RL_EIO);
+    cr_assert_eq(fixture_append(&f, &one), RL_EIO);
+    cr_assert_eq(fixture_read(&f, 0, 1, 1000, true, &bytes, &size), RL_EIO);
+    rl_free(bytes);
+    rl_mem_advance(f.mem, 5000000000);
+    fixture_settle(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_EIO);
+    model_truncate(&f.model, 1);
+    fixture_close(&f, false);
+    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ true, false }), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 1);
+    fixture_check(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_flush(&f);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* R1, R2: no flush is told after a failed sync, no sync is repeated on the same pages, and what
+ * is opened again is written again before it counts. */
+Test(log_failure, a_failed_sync_is_never_retried_into_a_lie)
+{
+    struct fixture f;
+
+    start(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_written_offset(f.log), 2);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_SYNC, 0, RL_EIO);
+    rl_log_flush(f.log);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 1);
+    cr_assert_eq(f.failure, RL_EIO);
+    uint64_t syncs = rl_mem_disk_calls(f.mem_disk, RL_MEM_SYNC);
+    rl_log_flush(f.log);
+    fixture_settle(&f);
+    cr_assert_eq(rl_mem_disk_calls(f.mem_disk, RL_MEM_SYNC), syncs);
+    fixture_close(&f, false);
+    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ false, true }), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 2);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 2);
+    fixture_check(&f);
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 2, "flushed was the truth this time");
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* Each disk call of a small life fails once, with each status: nothing that was told as flushed
+ * is lost, and reopening always works. */
+static void life_with_fault(enum rl_mem_call call, uint32_t after, rl_status status)
+{
+    struct fixture f;
+    int64_t flushed = 0;
+
+    fixture_init(&f);
+    f.config.segment_bytes = 600;
+    f.config.retention_bytes = 1500;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    rl_mem_disk_fail(f.mem_disk, call, after, status);
+    for (int i = 0; i < 12; i++) {
+        struct batch_spec spec = { .value_bytes = 150, .producer_id = 4, .base_sequence = i,
+                                   .seed = (uint64_t)i };
+        if (fixture_append(&f, &spec) != RL_OK)
+            break;
+        rl_log_flush(f.log);
+        fixture_settle(&f);
+        flushed = RL_MAX(flushed, rl_log_flushed_offset(f.log));
+        rl_log_maintain(f.log, rl_log_flushed_offset(f.log));
+        fixture_settle(&f);
+    }
+    int64_t start_offset = rl_log_start_offset(f.log);
+    fixture_crash(&f, true);
+    rl_mem_disk_heal(f.mem_disk);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_geq(rl_log_end_offset(f.log), flushed);
+    cr_assert_leq(rl_log_start_offset(f.log), start_offset);
+    model_truncate(&f.model, rl_log_end_offset(f.log));
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+Test(log_failure, any_call_may_fail_once)
+{
+    static const enum rl_mem_call calls[] = {
+        RL_MEM_OPEN, RL_MEM_WRITE, RL_MEM_SYNC, RL_MEM_TRUNCATE, RL_MEM_SIZE, RL_MEM_RENAME,
+        RL_MEM_UNLINK, RL_MEM_SYNC_DIRECTORY, RL_MEM_READ, RL_MEM_LIST,
+    };
+    static const rl_status statuses[] = { RL_EIO, RL_ENOSPACE };
+
+    for (uint32_t c = 0; c < RL_ARRAY_COUNT(calls); c++) {
+        for (uint32_t s = 0; s < RL_ARRAY_COUNT(statuses); s++) {
+            for (uint32_t after = 0; after < 40; after++)
+                life_with_fault(calls[c], after, statuses[s]);
+        }
+    }
+}
+
+Test(log_failure, too_many_descriptors_only_cost_reopening)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    f.config.segment_bytes = 300;
+    f.options.open_files_max = 1;
+    f.options.tail_bytes = 0;
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(fixture_append(&f, &(struct batch_spec){ .value_bytes = 150 }), RL_OK);
+    fixture_flush(&f);
+    fixture_check(&f);
+    cr_assert_leq(rl_mem_disk_open_count(f.mem_disk), 1);
+    fixture_done(&f);
+}
