@@ -165,11 +165,9 @@ static rl_status decode_zstd(struct rl_slice input, size_t limit_bytes, struct r
     return status;
 }
 
-rl_status rl_codec_decode(enum rl_codec codec, struct rl_slice input, size_t limit_bytes,
-                          struct rl_text *out)
+static rl_status decode(enum rl_codec codec, struct rl_slice input, size_t limit_bytes,
+                        struct rl_text *out)
 {
-    if (input.bytes > UINT32_MAX)
-        return RL_ETOOLARGE;
     switch (codec) {
     case RL_CODEC_NONE:
         if (input.bytes > limit_bytes)
@@ -188,4 +186,15 @@ rl_status rl_codec_decode(enum rl_codec codec, struct rl_slice input, size_t lim
         break;
     }
     return RL_EUNSUPPORTED;
+}
+
+rl_status rl_codec_decode(enum rl_codec codec, struct rl_slice input, size_t limit_bytes,
+                          struct rl_text *out)
+{
+    if (input.bytes > UINT32_MAX)
+        return RL_ETOOLARGE;
+    rl_status status = decode(codec, input, limit_bytes, out);
+    if (out->data != NULL)
+        out->data[out->bytes] = '\0';
+    return status;
 }
