@@ -41,16 +41,24 @@ int64_t rl_log_segment_end(const struct rl_log *log, uint32_t i)
     return i + 1 < log->segment_count ? log->segments[i + 1].base_offset : log->end_offset;
 }
 
+/* Where the segment's new index entries go.  What was saved before ends with its largest
+ * timestamp (save.c), so only a larger one makes the next time entry. */
+struct rl_index_memory *rl_log_index_of(struct rl_segment *seg)
+{
+    if (seg->index == NULL) {
+        seg->index = rl_index_memory_create();
+        seg->index->last_time_ms = seg->max_timestamp_ms;
+    }
+    return seg->index;
+}
+
 void rl_log_roll(struct rl_log *log)
 {
     struct rl_segment *old = rl_log_active(log);
 
-    if (old->max_timestamp_ms >= 0) {
-        if (old->index == NULL)
-            old->index = rl_index_memory_create();
-        rl_index_note_last_time(old->index, old->max_timestamp_ms,
+    if (old->max_timestamp_ms >= 0)
+        rl_index_note_last_time(rl_log_index_of(old), old->max_timestamp_ms,
                                 (uint32_t)(old->max_timestamp_offset - old->base_offset));
-    }
     if (log->segment_count == log->segment_capacity) {
         log->segment_capacity *= 2;
         log->segments = rl_realloc(log->segments, log->segment_capacity * sizeof *log->segments);
@@ -284,9 +292,8 @@ static rl_status check_producer(struct rl_log *log, const struct rl_batch *batch
 static void note_appended(struct rl_log *log, struct rl_segment *seg, const struct rl_batch *batch)
 {
     int64_t last_offset = rl_batch_last_offset(batch);
+    struct rl_index_memory *index = rl_log_index_of(seg);
 
-    if (seg->index == NULL)
-        seg->index = rl_index_memory_create();
     if (seg->size_bytes == 0)
         /* The age of a segment is that of its first append, by our clock: unlike Kafka's, which
          * compares producers' timestamps, old data sent late does not make it roll. */
@@ -295,7 +302,7 @@ static void note_appended(struct rl_log *log, struct rl_segment *seg, const stru
         seg->max_timestamp_ms = batch->max_timestamp_ms;
         seg->max_timestamp_offset = last_offset;
     }
-    rl_index_note(seg->index, rl_log_config_of(log)->index_interval_bytes,
+    rl_index_note(index, rl_log_config_of(log)->index_interval_bytes,
                   (uint32_t)(last_offset - seg->base_offset), seg->size_bytes,
                   (uint32_t)batch->size_bytes, seg->max_timestamp_ms,
                   (uint32_t)(seg->max_timestamp_offset - seg->base_offset));

@@ -180,6 +180,8 @@ uint32_t rl_log_segment_at(const struct rl_log *log, int64_t offset);
 struct rl_segment *rl_log_segment_find(struct rl_log *log, int64_t base_offset);
 /* One past the last offset of segment i. */
 int64_t rl_log_segment_end(const struct rl_log *log, uint32_t i);
+/* The index entries in memory of a segment that is written to. */
+struct rl_index_memory *rl_log_index_of(struct rl_segment *seg);
 /* Begin a new segment at the log end, in memory; its file comes by a job. */
 void rl_log_roll(struct rl_log *log);
 /* Note a failure, once; on_failed runs at the end of the turn. */

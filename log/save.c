@@ -291,8 +291,12 @@ static void save_sealed(struct rl_log *log, uint32_t i)
 static void save_active(struct rl_log *log, bool final)
 {
     struct save *save = begin(log);
+    struct rl_segment *seg = rl_log_active(log);
 
-    add_index(save, rl_log_active(log), false);
+    if (seg->max_timestamp_ms >= 0)
+        rl_index_note_last_time(rl_log_index_of(seg), seg->max_timestamp_ms,
+                                (uint32_t)(seg->max_timestamp_offset - seg->base_offset));
+    add_index(save, seg, false);
     rl_snapshot_encode(log->producers, log->written_offset, &save->snapshot);
     save->snapshot_offset = log->written_offset;
     if (log->snapshot_count > 0 && log->snapshots[log->snapshot_count - 1] == log->written_offset)
