@@ -24,7 +24,9 @@ enum rl_op_kind {
     RL_OP_RECEIVE,      /* fd; multishot; each done lends ret_data, ret_bytes until done returns.
                            The last one: RL_ECLOSED at end of stream, RL_EBUSY when no buffer was
                            free (submit it again), RL_ECANCELLED, RL_EIO (reset) */
-    RL_OP_RECEIVE_INTO, /* fd, buffer, bytes: at least one byte; ret_bytes; RL_ECLOSED at the end */
+    RL_OP_RECEIVE_INTO, /* fd, buffer, bytes: at least one byte; ret_bytes; RL_ECLOSED at the end.
+                           patient: preferably all of them at once, so that a large frame wakes
+                           the shard once and not for every piece */
     RL_OP_SEND,         /* fd, iov, iov_count: all of it or an error; ret_bytes.  The iov array is
                            the caller's and stays untouched until done */
     RL_OP_SYNC,         /* fd: file data to stable storage, on a helper thread */
@@ -44,7 +46,7 @@ struct rl_op {
     rl_op_fn *done;                     /* runs on the submitting shard */
     void *arg;                          /* the caller's */
     union {
-        struct { void *buffer; size_t bytes; } into;
+        struct { void *buffer; size_t bytes; bool patient; } into;
         struct { const struct iovec *iov; int iov_count; } send;
         struct { rl_op_fn *run; } job;
         struct { const char *host; uint16_t port; } connect;

@@ -138,7 +138,8 @@ static void uring_arm(struct rl_uring *uring, struct rl_op *op)
         sqe->buf_group = URING_GROUP;
         break;
     case RL_OP_RECEIVE_INTO:
-        io_uring_prep_recv(sqe, op->fd, op->into.buffer, op->into.bytes, 0);
+        io_uring_prep_recv(sqe, op->fd, op->into.buffer, op->into.bytes,
+                           op->into.patient ? MSG_WAITALL : 0);
         break;
     case RL_OP_SEND:
         uring_submit_send(uring, sqe, op);

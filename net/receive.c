@@ -353,12 +353,20 @@ static void receive_submit_slots(struct rl_connection *conn)
     rl_submit(conn->net->shard, &conn->receive_op);
 }
 
+/* Once the frame's size is known its rest is waited for in one go, but not more than so much:
+ * progress must be seen. */
+#define PATIENT_BYTES_MAX ((size_t)1 << 20)
+
 static void receive_submit_frame(struct rl_connection *conn, size_t bytes)
 {
+    bool patient = conn->frame_end != 0;
+
+    if (patient)
+        bytes = RL_MIN(bytes, PATIENT_BYTES_MAX);
     conn->receive_op = (struct rl_op){ .kind = RL_OP_RECEIVE_INTO, .fd = conn->fd,
                                        .done = receive_on_frame, .arg = conn,
                                        .into = { .buffer = conn->frame->data + conn->frame_at,
-                                                 .bytes = bytes } };
+                                                 .bytes = bytes, .patient = patient } };
     conn->receive_state = RL_RECEIVE_FRAME;
     rl_submit(conn->net->shard, &conn->receive_op);
 }
