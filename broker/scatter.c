@@ -89,14 +89,19 @@ void rl_scatter_start(struct rl_scatter *scatter)
         c->finished = c->returned = c->cancelling = false;
         scatter->outstanding++;
     }
+    /* Ours runs last: it may end at once and have the others cancelled (rl_scatter.returned), and a
+     * cancel must arrive behind its call. */
+    struct rl_scatter_call *ours = NULL;
     for (struct rl_scatter_call *c = scatter->calls; c != NULL; c = c->next) {
         if (c->owner == self) {
-            scatter->run(c);
+            ours = c;
         } else {
             c->msg.handle = on_call_arrived;
             rl_shard_post(c->owner, &c->msg);
         }
     }
+    if (ours != NULL)
+        scatter->run(ours);
     scatter_release(scatter);
 }
 
