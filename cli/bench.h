@@ -7,17 +7,19 @@
 #include "core/slice.h"
 #include "io/shard.h"
 #include "io/socket.h"
+#include <stdio.h>
 
 #define RL_BENCH_CONNECTIONS_MAX 16384
 #define RL_BENCH_IN_FLIGHT_MAX 64
 
-enum rl_bench_mode { RL_BENCH_PRODUCE, RL_BENCH_CONSUME, RL_BENCH_END_TO_END };
+enum rl_bench_mode { RL_BENCH_PRODUCE, RL_BENCH_CONSUME, RL_BENCH_END_TO_END, RL_BENCH_IDLE,
+                     RL_BENCH_SINK };
 enum rl_bench_format { RL_BENCH_TABLE, RL_BENCH_JSON, RL_BENCH_CSV, RL_BENCH_KAFKA };
 
 struct rl_bench_options {
     enum rl_bench_mode mode;
     enum rl_bench_format format;
-    char host[RL_HOST_BYTES];
+    char host[RL_HOST_BYTES];           /* of the broker; the sink's own */
     uint16_t port;
     const char *topic;
     int32_t partitions;                 /* the topic is created with as many */
@@ -34,6 +36,8 @@ struct rl_bench_options {
     double warmup_seconds;
     int64_t process_id;                 /* the broker's, 0: unknown: its CPU time is not told */
     const char *topic_config;           /* "key=value,key=value" or NULL */
+    bool keyed;                         /* records have keys of 16 bytes */
+    bool repeat;                        /* consume: begin again at the end, until seconds are over */
     bool progress;
 };
 
@@ -48,16 +52,19 @@ struct rl_bench_result {
     double seconds;
     struct rl_bench_usage before, after;
     struct rl_histogram latency_ns;     /* from the intended moment to the answer or delivery */
-    uint64_t errors;
+    uint64_t behind;                    /* at a rate: requests due at the end and not sent yet */
     char failure[256];                  /* why it could not go on, or "" */
 };
 
 /* /proc of the broker and the machine; zeros where it cannot be read. */
 void rl_bench_usage_read(int64_t process_id, struct rl_bench_usage *ret_usage);
-/* Print to stdout in the format asked. */
-void rl_bench_report(const struct rl_bench_options *options, const struct rl_bench_result *result);
+/* Print in the format asked. */
+void rl_bench_report(FILE *to, const struct rl_bench_options *options, const struct rl_bench_result *result);
 /* Run the load on one shard of our own.  Main thread.  Exit code: 0 fine, 1 failed, 3 no broker. */
 int rl_bench_run(const struct rl_bench_options *options, struct rl_bench_result *result);
+/* `ringlog bench sink`: answer like a broker that keeps nothing.  Main thread; until killed.
+ * Returns the exit code of a start that failed. */
+int rl_bench_sink_run(const struct rl_bench_options *options);
 /* `ringlog bench ...` */
 int rl_bench_command(int argc, char **argv);
 

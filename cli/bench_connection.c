@@ -5,7 +5,8 @@
 #include "wire/message_header.h"
 #include <string.h>
 
-#define IN_BYTES_FIRST ((size_t)64 << 10)
+#define PREFIX_BYTES_FIRST ((size_t)256)
+#define PREFIX_BYTES_MAX ((size_t)64 << 20)
 #define FRAME_BYTES_MAX ((size_t)256 << 20)
 
 static void connection_fail(struct rl_bench_connection *c, const char *what, rl_status status)
@@ -17,7 +18,9 @@ static void connection_fail(struct rl_bench_connection *c, const char *what, rl_
 
 static void connection_receive(struct rl_bench_connection *c)
 {
-    if (c->in_capacity - c->in_bytes < IN_BYTES_FIRST / 2) {
+    if (*c->stopped)
+        return;
+    if (c->in_capacity - c->in_bytes < c->in_bytes_min / 2) {
         c->in_capacity *= 2;
         c->in = rl_realloc(c->in, c->in_capacity);
     }
@@ -39,8 +42,8 @@ static bool connection_take_frame(struct rl_bench_connection *c, size_t *at)
         return false;
     }
     if (c->in_bytes - *at - 4 < bytes) {
-        if (c->in_capacity < bytes + 4 + IN_BYTES_FIRST) {
-            c->in_capacity = bytes + 4 + IN_BYTES_FIRST;
+        if (c->in_capacity < bytes + 4 + c->in_bytes_min) {
+            c->in_capacity = bytes + 4 + c->in_bytes_min;
             c->in = rl_realloc(c->in, c->in_capacity);
         }
         return false;
@@ -95,7 +98,7 @@ static void on_sent_op(struct rl_op *op)
 
 void rl_bench_connection_flush(struct rl_bench_connection *c)
 {
-    if (c->send_op.in_flight || c->sent == c->tail)
+    if (*c->stopped || c->send_op.in_flight || c->sent == c->tail)
         return;
     int count = 0;
     for (; c->sent < c->tail; c->sent++) {
@@ -123,6 +126,29 @@ void rl_bench_connection_queue(struct rl_bench_connection *c)
     c->tail++;
 }
 
+static void slot_grow(struct rl_bench_slot *slot)
+{
+    slot->prefix_capacity = slot->prefix_capacity == 0 ? PREFIX_BYTES_FIRST : 2 * slot->prefix_capacity;
+    RL_ASSERT(slot->prefix_capacity <= PREFIX_BYTES_MAX);
+    slot->prefix = rl_realloc(slot->prefix, slot->prefix_capacity);
+}
+
+/* False: it needs more room. */
+static bool slot_try_encode(struct rl_bench_slot *slot, int16_t api_key, int16_t version,
+                            const struct rl_request_header *header, const void *message,
+                            struct rl_writer *ret_writer, struct rl_wr_external *ret_external)
+{
+    struct rl_writer w = rl_wr_of(slot->prefix, slot->prefix_capacity);
+    w.externals = ret_external;
+    w.externals_capacity = 1;
+    rl_wr_u32(&w, 0);                   /* the size, later */
+    rl_request_header_encode(&w, rl_request_header_version(api_key, version), header);
+    rl_api_find(api_key)->request.encode(&w, version, message);
+    RL_ASSERT(rl_wr_done(&w) == RL_OK || rl_wr_done(&w) == RL_EFULL);
+    *ret_writer = w;
+    return rl_wr_done(&w) == RL_OK;
+}
+
 void rl_bench_slot_encode(struct rl_bench_slot *slot, int16_t api_key, int16_t version,
                           int32_t correlation_id, const void *message, struct rl_slice records)
 {
@@ -133,13 +159,11 @@ void rl_bench_slot_encode(struct rl_bench_slot *slot, int16_t api_key, int16_t v
         .client_id = rl_slice_of_string("ringlog-bench"),
     };
     struct rl_wr_external external[1];
-    struct rl_writer w = rl_wr_of(slot->prefix, sizeof slot->prefix);
-    w.externals = external;
-    w.externals_capacity = 1;
-    rl_wr_u32(&w, 0);
-    rl_request_header_encode(&w, rl_request_header_version(api_key, version), &header);
-    rl_api_find(api_key)->request.encode(&w, version, message);
-    RL_ASSERT(rl_wr_done(&w) == RL_OK);
+    struct rl_writer w;
+    if (slot->prefix == NULL)
+        slot_grow(slot);
+    while (!slot_try_encode(slot, api_key, version, &header, message, &w, external))
+        slot_grow(slot);
     slot->prefix_bytes = rl_wr_bytes(&w);
     slot->body = records;
     RL_ASSERT(records.bytes == 0 || external[0].at == slot->prefix_bytes);
@@ -154,7 +178,7 @@ static void on_connected(struct rl_op *op)
 {
     struct rl_bench_connection *c = op->arg;
     if (op->status != RL_OK) {
-        connection_fail(c, "connect", op->status);
+        connection_fail(c, "cannot connect", op->status);
         return;
     }
     c->fd = op->ret_fd;
@@ -164,23 +188,19 @@ static void on_connected(struct rl_op *op)
 }
 
 void rl_bench_connection_open(struct rl_bench_connection *c, struct rl_shard *shard, const char *host,
-                              uint16_t port, uint32_t in_flight_max)
+                              uint16_t port, uint32_t in_flight_max, size_t in_bytes_min)
 {
     c->shard = shard;
     c->fd = -1;
     c->in_flight_max = in_flight_max;
     c->slots = rl_alloc_zero(in_flight_max, sizeof *c->slots);
-    c->in_capacity = IN_BYTES_FIRST;
+    c->iov = rl_alloc_zero(2 * (size_t)in_flight_max, sizeof *c->iov);
+    c->in_bytes_min = in_bytes_min;
+    c->in_capacity = in_bytes_min;
     c->in = rl_alloc(c->in_capacity);
     c->send_op = (struct rl_op){ .done = on_sent_op, .arg = c };
     c->receive_op = (struct rl_op){ .done = on_received, .arg = c };
     c->connect_op = (struct rl_op){ .kind = RL_OP_CONNECT, .done = on_connected, .arg = c,
                                     .connect = { .host = host, .port = port } };
     rl_submit(shard, &c->connect_op);
-}
-
-void rl_bench_connection_free(struct rl_bench_connection *c)
-{
-    rl_free(c->slots);
-    rl_free(c->in);
 }

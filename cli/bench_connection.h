@@ -10,11 +10,9 @@
 #include "core/slice.h"
 #include "io/op.h"
 
-#define RL_BENCH_PREFIX_BYTES 1024
-
 struct rl_bench_slot {                  /* a request in flight */
-    uint8_t prefix[RL_BENCH_PREFIX_BYTES];
-    size_t prefix_bytes;
+    uint8_t *prefix;                    /* heap, grows to the largest request */
+    size_t prefix_bytes, prefix_capacity;
     struct rl_slice body;
     int64_t intended_ns;
     uint32_t records;
@@ -26,6 +24,7 @@ struct rl_bench_slot {                  /* a request in flight */
 struct rl_bench_connection {
     struct rl_shard *shard;
     void *arg;                          /* the mode's */
+    const bool *stopped;                /* true: the run is over, submit nothing more */
     void (*on_ready)(struct rl_bench_connection *c);                    /* connected */
     void (*on_sent)(struct rl_bench_connection *c);                     /* acks=0: slots are free again */
     void (*on_answer)(struct rl_bench_connection *c, struct rl_bench_slot *slot, struct rl_slice frame);
@@ -33,19 +32,18 @@ struct rl_bench_connection {
     uint32_t index;
     int fd;
     struct rl_op connect_op, send_op, receive_op;
-    struct iovec iov[2 * RL_BENCH_IN_FLIGHT_MAX];
+    struct iovec *iov;                  /* two per slot */
     struct rl_bench_slot *slots;        /* ring of in_flight_max */
     uint32_t in_flight_max;
     uint64_t head, sent, tail;          /* answered <= handed to the kernel <= queued */
     uint8_t *in;
-    size_t in_bytes, in_capacity;
+    size_t in_bytes, in_capacity, in_bytes_min;
     uint64_t wire_bytes_in, wire_bytes_out;
 };
 
-/* Connect; on_ready or on_failed follows. */
+/* Connect; on_ready or on_failed follows.  in_bytes_min: room for answers to begin with. */
 void rl_bench_connection_open(struct rl_bench_connection *c, struct rl_shard *shard, const char *host,
-                              uint16_t port, uint32_t in_flight_max);
-void rl_bench_connection_free(struct rl_bench_connection *c);
+                              uint16_t port, uint32_t in_flight_max, size_t in_bytes_min);
 /* The next free slot to fill, NULL when all are in flight. */
 struct rl_bench_slot *rl_bench_connection_slot(struct rl_bench_connection *c);
 /* Queue the slot just filled; flush sends what is queued in one go. */

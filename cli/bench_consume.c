@@ -3,10 +3,11 @@
 #include "core/memory.h"
 #include "wire/api_table.h"
 #include "wire/msg_fetch.h"
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_WAIT_MS 500
-#define FETCH_PARTITIONS_MAX 24         /* what fits a request's prefix */
+#define RESPONSE_BYTES_MIN ((size_t)50 << 20)    /* Kafka's fetch.max.bytes */
 
 static bool consumer_reads(const struct rl_bench_run *run, uint32_t consumer, int32_t partition)
 {
@@ -28,9 +29,12 @@ static bool partition_is_finished(struct rl_bench_run *run, uint32_t consumer, i
 static void consume_fetch(struct rl_bench_run *run, struct rl_bench_connection *c)
 {
     const struct rl_bench_options *o = run->options;
-    struct rl_fetch_request_partition partitions[FETCH_PARTITIONS_MAX];
+    struct rl_fetch_request_partition *partitions = run->fetch_partitions;
     int32_t count = 0;
-    for (int32_t p = 0; p < o->partitions && count < FETCH_PARTITIONS_MAX; p++) {
+    /* Every fetch begins with another partition, so that none starves behind a full answer. */
+    int32_t first = run->consumer_first[c->index]++ % o->partitions;
+    for (int32_t i = 0; i < o->partitions; i++) {
+        int32_t p = (first + i) % o->partitions;
         if (!consumer_reads(run, c->index, p) || partition_is_finished(run, c->index, p))
             continue;
         rl_fetch_request_partition_init(&partitions[count]);
@@ -46,7 +50,7 @@ static void consume_fetch(struct rl_bench_run *run, struct rl_bench_connection *
     rl_fetch_request_init(&request);
     request.max_wait_ms = MAX_WAIT_MS;
     request.min_bytes = 1;
-    request.max_bytes = (int32_t)RL_MAX(o->fetch_bytes, (size_t)50 << 20);
+    request.max_bytes = (int32_t)RL_MAX(o->fetch_bytes, RESPONSE_BYTES_MIN);
     request.topics = &topic;
     request.topics_count = 1;
     struct rl_bench_slot *slot = rl_bench_connection_slot(c);
@@ -60,11 +64,13 @@ void rl_bench_consume_begin(struct rl_bench_run *run)
 {
     const struct rl_bench_options *o = run->options;
     run->positions = rl_alloc_zero((size_t)run->consumer_count * (size_t)o->partitions, sizeof *run->positions);
+    run->consumer_first = rl_alloc_zero(run->consumer_count, sizeof *run->consumer_first);
+    run->fetch_partitions = rl_alloc_zero((size_t)o->partitions, sizeof *run->fetch_partitions);
     run->partitions_left = 0;
     for (int32_t p = 0; p < o->partitions; p++) {
-        run->partitions_left += run->offsets[p] > 0;
-        for (uint32_t c = 0; c < run->consumer_count && o->mode == RL_BENCH_END_TO_END; c++)
-            *consumer_position(run, c, p) = run->offsets[p];
+        run->partitions_left += run->offsets[p] > run->offsets_first[p];
+        for (uint32_t c = 0; c < run->consumer_count; c++)
+            *consumer_position(run, c, p) = o->mode == RL_BENCH_END_TO_END ? run->offsets[p] : run->offsets_first[p];
     }
     if (o->mode == RL_BENCH_CONSUME && run->partitions_left == 0) {
         rl_bench_finish(run, "the topic is empty; produce to it first", RL_OK);
@@ -89,7 +95,11 @@ static void consume_batches(struct rl_bench_run *run, struct rl_bench_connection
         records.bytes -= bytes;
         *position = next_offset;
     }
-    if (!was_finished && partition_is_finished(run, c->index, partition) && --run->partitions_left == 0)
+    if (was_finished || !partition_is_finished(run, c->index, partition))
+        return;
+    if (run->options->repeat)
+        *position = run->offsets_first[partition];
+    else if (--run->partitions_left == 0)
         rl_bench_finish(run, NULL, RL_OK);
 }
 
@@ -98,17 +108,21 @@ void rl_bench_consume_answer(struct rl_bench_connection *c, struct rl_bench_slot
     struct rl_bench_run *run = c->arg;
     struct rl_reader r = rl_rd_of(frame);
     struct rl_fetch_response response;
+    rl_bench_answered(run);
     rl_rd_i32(&r);
     rl_arena_reset(&run->arena);
     rl_status status = rl_fetch_response_decode(&r, RL_BENCH_FETCH_VERSION, &run->arena, &response);
     if (status != RL_OK || response.error_code != 0) {
-        rl_bench_finish(run, "Fetch", status);
+        snprintf(run->result->failure, sizeof run->result->failure, "Fetch: error %d, %s", response.error_code,
+                 rl_status_text(status));
+        rl_bench_finish(run, run->result->failure, RL_OK);
         return;
     }
     for (int32_t t = 0; t < response.responses_count; t++)
         for (int32_t p = 0; p < response.responses[t].partitions_count; p++) {
             const struct rl_fetch_response_partition *part = &response.responses[t].partitions[p];
-            if (part->error_code != 0) {
+            if (part->error_code != 0 || part->partition_index < 0 ||
+                part->partition_index >= run->options->partitions) {
                 snprintf(run->result->failure, sizeof run->result->failure, "Fetch from partition %d: error %d",
                          part->partition_index, part->error_code);
                 rl_bench_finish(run, run->result->failure, RL_OK);

@@ -56,21 +56,26 @@ static struct rl_bench_connection *produce_choose(struct rl_bench_run *run)
     return NULL;
 }
 
+int64_t rl_bench_produce_due_ns(const struct rl_bench_run *run)
+{
+    return run->intended_start_ns + (int64_t)((double)run->intended_count * run->interval_ns);
+}
+
 static void on_pace(struct rl_timer *timer);
 
 static void produce_pump(struct rl_bench_run *run)
 {
     int64_t now_ns = run->shard->now_ns;
-    while (!run->finished && (run->interval_ns == 0 || run->next_intended_ns <= now_ns)) {
+    while (!run->finished && (run->interval_ns == 0 || rl_bench_produce_due_ns(run) <= now_ns)) {
         struct rl_bench_connection *c = produce_choose(run);
         if (c == NULL)
             return;                     /* the next answer pumps again */
-        produce_fill(run, c, rl_bench_connection_slot(c), run->interval_ns == 0 ? now_ns : run->next_intended_ns);
-        run->next_intended_ns += (int64_t)run->interval_ns;
+        produce_fill(run, c, rl_bench_connection_slot(c), run->interval_ns == 0 ? now_ns : rl_bench_produce_due_ns(run));
+        run->intended_count++;
         rl_bench_connection_flush(c);
     }
     if (!run->finished && run->interval_ns != 0 && !rl_timer_running(&run->pace_timer))
-        rl_timer_start(run->shard, &run->pace_timer, run->next_intended_ns);
+        rl_timer_start(run->shard, &run->pace_timer, rl_bench_produce_due_ns(run));
 }
 
 static void on_pace(struct rl_timer *timer)
@@ -82,7 +87,7 @@ void rl_bench_produce_begin(struct rl_bench_run *run)
 {
     const struct rl_bench_options *o = run->options;
     run->interval_ns = o->rate > 0 ? 1e9 / o->rate : 0;
-    run->next_intended_ns = run->shard->now_ns;
+    run->intended_start_ns = run->shard->now_ns;
     run->pace_timer = (struct rl_timer){ .done = on_pace, .arg = run };
     produce_pump(run);
 }
@@ -104,8 +109,8 @@ void rl_bench_produce_answer(struct rl_bench_connection *c, struct rl_bench_slot
 {
     struct rl_bench_run *run = c->arg;
     int16_t error = answer_error(run, frame);
+    rl_bench_answered(run);
     if (error != 0) {
-        run->result->errors++;
         snprintf(run->result->failure, sizeof run->result->failure, "Produce to partition %d: error %d",
                  slot->partition, error);
         rl_bench_finish(run, run->result->failure, RL_OK);
@@ -118,5 +123,6 @@ void rl_bench_produce_answer(struct rl_bench_connection *c, struct rl_bench_slot
 
 void rl_bench_produce_sent(struct rl_bench_connection *c)
 {
+    rl_bench_answered(c->arg);
     produce_pump(c->arg);
 }

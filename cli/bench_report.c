@@ -56,6 +56,24 @@ struct figure {
 };
 #define FIGURES_MAX 24
 
+/* Of idle connections: what each costs the broker. */
+static uint32_t figures_idle(const struct rl_bench_options *o, const struct rl_bench_result *r, struct figure *f)
+{
+    uint32_t n = 0;
+    double count = (double)RL_MAX(r->requests, 1);
+    f[n++] = (struct figure){ "connections", "", (double)r->requests };
+    f[n++] = (struct figure){ "open_seconds", "s", r->seconds };
+    f[n++] = (struct figure){ "latency_p50", "ms", (double)rl_histogram_percentile(&r->latency_ns, 50) / 1e6 };
+    f[n++] = (struct figure){ "latency_p99", "ms", (double)rl_histogram_percentile(&r->latency_ns, 99) / 1e6 };
+    if (o->process_id > 0) {
+        double kib = (r->after.resident_mib - r->before.resident_mib) * 1024;
+        f[n++] = (struct figure){ "broker_resident_before", "MiB", r->before.resident_mib };
+        f[n++] = (struct figure){ "broker_resident", "MiB", r->after.resident_mib };
+        f[n++] = (struct figure){ "broker_kib_per_connection", "KiB", kib / count };
+    }
+    return n;
+}
+
 static uint32_t figures_of(const struct rl_bench_options *o, const struct rl_bench_result *r, struct figure *f)
 {
     uint32_t n = 0;
@@ -63,6 +81,8 @@ static uint32_t figures_of(const struct rl_bench_options *o, const struct rl_ben
     double gigabytes = RL_MAX((double)r->value_bytes / 1e9, 1e-12);
     double cpu = r->after.process_cpu_seconds - r->before.process_cpu_seconds;
     double busy = r->after.machine_busy_seconds - r->before.machine_busy_seconds;
+    if (o->mode == RL_BENCH_IDLE)
+        return figures_idle(o, r, f);
     f[n++] = (struct figure){ "seconds", "s", r->seconds };
     f[n++] = (struct figure){ "requests", "", (double)r->requests };
     f[n++] = (struct figure){ "records", "", (double)r->records };
@@ -76,6 +96,8 @@ static uint32_t figures_of(const struct rl_bench_options *o, const struct rl_ben
         f[n++] = (struct figure){ names[i], "ms", (double)rl_histogram_percentile(&r->latency_ns, percents[i]) / 1e6 };
     f[n++] = (struct figure){ "latency_max", "ms", (double)r->latency_ns.value_max / 1e6 };
     f[n++] = (struct figure){ "machine_cpu_seconds_per_gb", "s/GB", busy / gigabytes };
+    if (o->rate > 0)
+        f[n++] = (struct figure){ "requests_behind", "", (double)r->behind };
     if (o->process_id > 0) {
         f[n++] = (struct figure){ "broker_cpu_seconds", "s", cpu };
         f[n++] = (struct figure){ "broker_cpu_seconds_per_gb", "s/GB", cpu / gigabytes };
@@ -89,11 +111,11 @@ static uint32_t figures_of(const struct rl_bench_options *o, const struct rl_ben
 }
 
 /* The line that scripts around Kafka's own perf tools look for. */
-static void report_kafka(const struct rl_bench_result *r)
+static void report_kafka(FILE *to, const struct rl_bench_result *r)
 {
     double seconds = r->seconds > 0 ? r->seconds : 1e-9;
     const struct rl_histogram *h = &r->latency_ns;
-    printf("%llu records sent, %.1f records/sec (%.2f MB/sec), %.2f ms avg latency, %.2f ms max latency, "
+    fprintf(to, "%llu records sent, %.1f records/sec (%.2f MB/sec), %.2f ms avg latency, %.2f ms max latency, "
            "%.0f ms 50th, %.0f ms 95th, %.0f ms 99th, %.0f ms 99.9th.\n",
            (unsigned long long)r->records, (double)r->records / seconds,
            (double)r->value_bytes / (1 << 20) / seconds,
@@ -102,29 +124,29 @@ static void report_kafka(const struct rl_bench_result *r)
            (double)rl_histogram_percentile(h, 99) / 1e6, (double)rl_histogram_percentile(h, 99.9) / 1e6);
 }
 
-void rl_bench_report(const struct rl_bench_options *options, const struct rl_bench_result *result)
+void rl_bench_report(FILE *to, const struct rl_bench_options *options, const struct rl_bench_result *result)
 {
     struct figure figures[FIGURES_MAX];
     uint32_t count = figures_of(options, result, figures);
     switch (options->format) {
     case RL_BENCH_KAFKA:
-        report_kafka(result);
+        report_kafka(to, result);
         break;
     case RL_BENCH_TABLE:
         for (uint32_t i = 0; i < count; i++)
-            printf("%-32s %16.4f %s\n", figures[i].name, figures[i].value, figures[i].unit);
+            fprintf(to, "%-32s %16.4f %s\n", figures[i].name, figures[i].value, figures[i].unit);
         break;
     case RL_BENCH_JSON:
         for (uint32_t i = 0; i < count; i++)
-            printf("%s\"%s\": %.9g", i == 0 ? "{" : ", ", figures[i].name, figures[i].value);
-        printf("}\n");
+            fprintf(to, "%s\"%s\": %.9g", i == 0 ? "{" : ", ", figures[i].name, figures[i].value);
+        fputs("}\n", to);
         break;
     case RL_BENCH_CSV:
         for (uint32_t i = 0; i < count; i++)
-            printf("%s%s", i == 0 ? "" : ",", figures[i].name);
+            fprintf(to, "%s%s", i == 0 ? "" : ",", figures[i].name);
         for (uint32_t i = 0; i < count; i++)
-            printf("%s%.9g", i == 0 ? "\n" : ",", figures[i].value);
-        printf("\n");
+            fprintf(to, "%s%.9g", i == 0 ? "\n" : ",", figures[i].value);
+        fputc('\n', to);
         break;
     }
 }

@@ -12,6 +12,7 @@
 
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 #define PROGRESS_NS ((int64_t)1000000000)
+#define STUCK_NS ((int64_t)30 * 1000000000)
 
 void rl_bench_finish(struct rl_bench_run *run, const char *what, rl_status status)
 {
@@ -22,6 +23,10 @@ void rl_bench_finish(struct rl_bench_run *run, const char *what, rl_status statu
     if (run->measuring) {
         result->seconds = (double)(run->shard->now_ns - run->measure_start_ns) / 1e9;
         rl_bench_usage_read(run->options->process_id, &result->after);
+        if (run->interval_ns > 0) {
+            double due = (double)(run->shard->now_ns - run->intended_start_ns) / run->interval_ns;
+            result->behind = due > (double)run->intended_count ? (uint64_t)due - run->intended_count : 0;
+        }
     }
     if (what != NULL && what != result->failure)
         snprintf(result->failure, sizeof result->failure, "%s%s%s", what, status != RL_OK ? ": " : "",
@@ -44,17 +49,28 @@ void rl_bench_count(struct rl_bench_run *run, uint64_t records, uint64_t value_b
         rl_bench_finish(run, NULL, RL_OK);
 }
 
-static void on_progress(struct rl_timer *timer)
+static void print_progress(const struct rl_bench_run *run)
 {
-    struct rl_bench_run *run = timer->arg;
     const struct rl_bench_result *r = run->result;
     fprintf(stderr, "\r%s %5.1f s  %8.0f requests/s  %8.1f MB/s  p99 %.3f ms   ",
             run->measuring ? "measuring" : "warm-up  ",
             run->measuring ? (double)(run->shard->now_ns - run->measure_start_ns) / 1e9 : 0.0,
             (double)(r->requests - run->last_requests), (double)(r->value_bytes - run->last_value_bytes) / 1e6,
             (double)rl_histogram_percentile(&r->latency_ns, 99) / 1e6);
-    run->last_requests = r->requests;
-    run->last_value_bytes = r->value_bytes;
+}
+
+/* Once a second: say how it goes, and give up on a broker that does nothing any more. */
+static void on_progress(struct rl_timer *timer)
+{
+    struct rl_bench_run *run = timer->arg;
+    if (run->shard->now_ns - run->answered_ns > STUCK_NS) {
+        rl_bench_finish(run, "no answer for 30 seconds", RL_OK);
+        return;
+    }
+    if (run->options->progress && run->ready_count > 0)
+        print_progress(run);
+    run->last_requests = run->result->requests;
+    run->last_value_bytes = run->result->value_bytes;
     rl_timer_start(run->shard, timer, run->shard->now_ns + PROGRESS_NS);
 }
 
@@ -82,9 +98,6 @@ static void on_warm(struct rl_timer *timer)
 static void load_begin(struct rl_bench_run *run)
 {
     run->phase_timer = (struct rl_timer){ .done = on_warm, .arg = run };
-    run->progress_timer = (struct rl_timer){ .done = on_progress, .arg = run };
-    if (run->options->progress)
-        rl_timer_start(run->shard, &run->progress_timer, run->shard->now_ns + PROGRESS_NS);
     if (run->options->warmup_seconds > 0)
         rl_timer_start(run->shard, &run->phase_timer,
                        run->shard->now_ns + (int64_t)(run->options->warmup_seconds * 1e9));
@@ -99,6 +112,7 @@ static void load_begin(struct rl_bench_run *run)
 static void on_load_ready(struct rl_bench_connection *c)
 {
     struct rl_bench_run *run = c->arg;
+    rl_bench_answered(run);
     if (++run->ready_count == run->producer_count + run->consumer_count)
         load_begin(run);
 }
@@ -116,12 +130,14 @@ static struct rl_bench_connection *open_group(struct rl_bench_run *run, uint32_t
     for (uint32_t i = 0; i < count; i++) {
         struct rl_bench_connection *c = &group[i];
         c->arg = run;
+        c->stopped = &run->finished;
         c->index = i;
         c->on_ready = on_load_ready;
         c->on_sent = rl_bench_produce_sent;
         c->on_answer = on_answer;
         c->on_failed = on_load_failed;
-        rl_bench_connection_open(c, run->shard, run->options->host, run->options->port, in_flight);
+        rl_bench_connection_open(c, run->shard, run->options->host, run->options->port, in_flight,
+                                 RL_BENCH_IN_BYTES);
     }
     return group;
 }
@@ -142,7 +158,7 @@ void rl_bench_open_all(struct rl_bench_run *run)
     run->producer_count = o->mode == RL_BENCH_CONSUME ? 0 : o->connections;
     run->consumer_count = o->mode == RL_BENCH_CONSUME ? o->connections
                         : o->mode == RL_BENCH_END_TO_END ? o->consumers : 0;
-    rl_bench_batch_init(&run->batch, o->record_bytes, o->batch_bytes, run->shard->wall_ms, false);
+    rl_bench_batch_init(&run->batch, o->record_bytes, o->batch_bytes, run->shard->wall_ms, o->keyed);
     if (o->mode == RL_BENCH_END_TO_END)
         prepare_stamped(run);
     if (run->producer_count > 0)
@@ -156,7 +172,13 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     struct rl_bench_run *run = arg;
     run->shard = shard;
     rl_arena_init(&run->arena, (size_t)64 << 10, ARENA_BYTES_MAX);
-    rl_bench_setup(run);
+    run->progress_timer = (struct rl_timer){ .done = on_progress, .arg = run };
+    rl_timer_start(shard, &run->progress_timer, shard->now_ns + PROGRESS_NS);
+    rl_bench_answered(run);
+    if (run->options->mode == RL_BENCH_IDLE)
+        rl_bench_idle_begin(run);
+    else
+        rl_bench_setup(run);
     return RL_OK;
 }
 
@@ -180,5 +202,5 @@ int rl_bench_run(const struct rl_bench_options *options, struct rl_bench_result 
     if (options->progress)
         fputc('\n', stderr);
     /* The process ends now; connections and buffers go with it. */
-    return result->failure[0] == 0 ? 0 : run->ready_count == 0 && run->setup.fd < 0 ? 3 : 1;
+    return result->failure[0] == 0 ? 0 : run->ready_count == 0 && run->setup.fd <= 0 ? 3 : 1;
 }

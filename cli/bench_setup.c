@@ -1,20 +1,26 @@
-/* cli/bench_setup.c — before the load: the topic is created, and where its partitions end. */
+/* cli/bench_setup.c — before the load: the topic is created, and where its partitions begin and end.
+ *
+ * A new topic's partitions may have no leader yet: asked again for two minutes, then the run fails
+ * with the error and its partition. */
 #include "cli/bench_run.h"
 #include "core/memory.h"
 #include "wire/api_table.h"
 #include "wire/message_header.h"
 #include "wire/msg_create_topics.h"
 #include "wire/msg_list_offsets.h"
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CREATE_VERSION 4
 #define LIST_VERSION 2
 #define RETRY_NS ((int64_t)50 * 1000000)
+#define PATIENCE_NS ((int64_t)120 * 1000000000)    /* a thousand partitions on a slow machine */
+#define OFFSET_LATEST (-1)
+#define OFFSET_EARLIEST (-2)
 #define TOPIC_ALREADY_EXISTS 36
 #define CONFIGS_MAX 16
 
-enum { STEP_CREATE, STEP_OFFSETS };
+enum { STEP_CREATE, STEP_EARLIEST, STEP_LATEST };
 
 static void setup_send(struct rl_bench_run *run, int16_t api_key, int16_t version, const void *message)
 {
@@ -62,22 +68,14 @@ static void setup_create(struct rl_bench_run *run)
     rl_free(text);
 }
 
-/* In chunks, because a request's prefix is small. */
-#define OFFSETS_AT_ONCE 32
 static void setup_offsets(struct rl_bench_run *run)
 {
-    struct rl_list_offsets_request_partition partitions[OFFSETS_AT_ONCE];
-    int32_t first = 0, count = 0;
-    while (first < run->options->partitions && run->offsets[first] >= 0)
-        first++;
-    for (; count < OFFSETS_AT_ONCE && first + count < run->options->partitions; count++) {
-        rl_list_offsets_request_partition_init(&partitions[count]);
-        partitions[count].partition_index = first + count;
-        partitions[count].timestamp = -1;
-    }
-    if (count == 0) {
-        rl_bench_open_all(run);
-        return;
+    int32_t count = run->options->partitions;
+    struct rl_list_offsets_request_partition *partitions = rl_alloc_zero((size_t)count, sizeof *partitions);
+    for (int32_t i = 0; i < count; i++) {
+        rl_list_offsets_request_partition_init(&partitions[i]);
+        partitions[i].partition_index = i;
+        partitions[i].timestamp = run->setup_step == STEP_EARLIEST ? OFFSET_EARLIEST : OFFSET_LATEST;
     }
     struct rl_list_offsets_request_topic topic = { .name = rl_slice_of_string(run->options->topic),
                                                    .partitions = partitions, .partitions_count = count };
@@ -86,8 +84,8 @@ static void setup_offsets(struct rl_bench_run *run)
     request.replica_id = -1;
     request.topics = &topic;
     request.topics_count = 1;
-    run->setup_step = STEP_OFFSETS;
     setup_send(run, RL_API_LIST_OFFSETS, LIST_VERSION, &request);
+    rl_free(partitions);
 }
 
 static void on_retry(struct rl_timer *timer)
@@ -109,7 +107,29 @@ static void on_created(struct rl_bench_run *run, struct rl_reader *r)
         rl_bench_finish(run, run->result->failure, RL_OK);
         return;
     }
+    run->setup_step = STEP_EARLIEST;
     setup_offsets(run);
+}
+
+/* Take what was told; the number of partitions that are missing, the first of them and its error. */
+static int32_t take_offsets(struct rl_bench_run *run, const struct rl_list_offsets_response *response,
+                            int32_t *ret_partition, int16_t *ret_error)
+{
+    int64_t *offsets = run->setup_step == STEP_EARLIEST ? run->offsets_first : run->offsets;
+    int32_t missing = run->options->partitions;
+    for (int32_t i = 0; i < response->topics[0].partitions_count; i++) {
+        const struct rl_list_offsets_response_partition *p = &response->topics[0].partitions[i];
+        if (p->partition_index < 0 || p->partition_index >= run->options->partitions)
+            continue;
+        if (p->error_code == 0) {
+            offsets[p->partition_index] = p->offset;
+            missing--;
+        } else {
+            *ret_partition = p->partition_index;
+            *ret_error = p->error_code;
+        }
+    }
+    return missing;
 }
 
 static void on_offsets(struct rl_bench_run *run, struct rl_reader *r)
@@ -120,19 +140,23 @@ static void on_offsets(struct rl_bench_run *run, struct rl_reader *r)
         rl_bench_finish(run, "ListOffsets", status);
         return;
     }
-    bool retry = false;
-    for (int32_t i = 0; i < response.topics[0].partitions_count; i++) {
-        const struct rl_list_offsets_response_partition *p = &response.topics[0].partitions[i];
-        retry |= p->error_code != 0;    /* no leader yet */
-        if (p->error_code == 0 && p->partition_index >= 0 && p->partition_index < run->options->partitions)
-            run->offsets[p->partition_index] = p->offset;
-    }
-    if (!retry) {
+    int32_t partition = -1;
+    int16_t error = 0;
+    if (take_offsets(run, &response, &partition, &error) > 0) {
+        if (run->shard->now_ns - run->setup_start_ns > PATIENCE_NS) {
+            snprintf(run->result->failure, sizeof run->result->failure,
+                     "ListOffsets of partition %d: error %d for two minutes", partition, error);
+            rl_bench_finish(run, run->result->failure, RL_OK);
+            return;
+        }
+        run->retry_timer = (struct rl_timer){ .done = on_retry, .arg = run };
+        rl_timer_start(run->shard, &run->retry_timer, run->shard->now_ns + RETRY_NS);
+    } else if (run->setup_step == STEP_EARLIEST) {
+        run->setup_step = STEP_LATEST;
         setup_offsets(run);
-        return;
+    } else {
+        rl_bench_open_all(run);
     }
-    run->retry_timer = (struct rl_timer){ .done = on_retry, .arg = run };
-    rl_timer_start(run->shard, &run->retry_timer, run->shard->now_ns + RETRY_NS);
 }
 
 static void on_setup_answer(struct rl_bench_connection *c, struct rl_bench_slot *slot, struct rl_slice frame)
@@ -141,6 +165,7 @@ static void on_setup_answer(struct rl_bench_connection *c, struct rl_bench_slot 
     struct rl_bench_run *run = c->arg;
     struct rl_reader r = rl_rd_of(frame);
     rl_rd_i32(&r);                      /* correlation id: a connection answers in order */
+    rl_bench_answered(run);
     rl_arena_reset(&run->arena);
     if (run->setup_step == STEP_CREATE)
         on_created(run, &r);
@@ -161,11 +186,13 @@ static void on_setup_failed(struct rl_bench_connection *c, const char *what, rl_
 void rl_bench_setup(struct rl_bench_run *run)
 {
     run->offsets = rl_alloc_zero((size_t)run->options->partitions, sizeof *run->offsets);
-    for (int32_t i = 0; i < run->options->partitions; i++)
-        run->offsets[i] = -1;
+    run->offsets_first = rl_alloc_zero((size_t)run->options->partitions, sizeof *run->offsets_first);
+    run->setup_start_ns = run->shard->now_ns;
     run->setup.arg = run;
+    run->setup.stopped = &run->finished;
     run->setup.on_ready = on_setup_ready;
     run->setup.on_answer = on_setup_answer;
     run->setup.on_failed = on_setup_failed;
-    rl_bench_connection_open(&run->setup, run->shard, run->options->host, run->options->port, 1);
+    rl_bench_connection_open(&run->setup, run->shard, run->options->host, run->options->port, 1,
+                             RL_BENCH_IN_BYTES);
 }
