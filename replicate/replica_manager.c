@@ -19,7 +19,7 @@ struct apply {                          /* one image on its way */
     uint32_t outstanding;               /* partitions and jobs not finished, and 1 while starting */
     struct rl_op job;                   /* directories of CREATING topics */
     struct rl_list creating;            /* partitions whose directories the job makes */
-    rl_status directory_status;
+    rl_status status;                   /* the first directory that could not be made or deleted */
     void (*done)(void *arg, rl_status status);
     void *arg;
 };
@@ -118,8 +118,14 @@ static void apply_release(struct apply *a)
     RL_ASSERT(a->outstanding > 0);
     if (--a->outstanding > 0)
         return;
-    a->done(a->arg, RL_OK);
+    a->done(a->arg, a->status);
     rl_free(a);
+}
+
+static void apply_note(struct apply *a, rl_status status)
+{
+    if (a->status == RL_OK)
+        a->status = status;
 }
 
 /* ---- removal ---- */
@@ -142,9 +148,11 @@ static void remove_run(struct rl_op *op)
 static void remove_done(struct rl_op *op)
 {
     struct replica *r = op->arg;
-    if (op->status != RL_OK && op->status != RL_ENOTFOUND)
+    if (op->status != RL_OK && op->status != RL_ENOTFOUND) {
+        apply_note(r->removal, op->status);
         RL_ERROR("replicate", "cannot delete the files of %s-%d: %s; they will be deleted at the next start",
                  r->partition->topic, r->partition->index, rl_status_text(op->status));
+    }
     apply_release(r->removal);
     replica_free(r);
 }
@@ -180,6 +188,20 @@ static void replica_remove(struct replica *r, struct apply *a)
     a->outstanding++;
     if (!r->opening)
         replica_remove_log(r);
+}
+
+/* A topic whose deletion a crash interrupted was never opened here, but its files may lie here. */
+static void replica_remove_leftover(struct apply *a, const struct rl_topic *topic, int32_t index)
+{
+    struct replica_manager *m = a->manager;
+    if (rl_partition_home(topic->id, index, m->shard->count) != m->shard->index)
+        return;
+    struct replica *r = rl_alloc_zero(1, sizeof *r);
+    r->partition = rl_partition_create(m->shard, topic->id, topic->name, index, &topic->config);
+    r->partition->manager = m;
+    r->removal = a;
+    a->outstanding++;
+    remove_files(r);
 }
 
 /* ---- creation ---- */
@@ -241,6 +263,7 @@ static void create_done(struct rl_op *op)
     while ((link = rl_list_pop_front(&a->creating)) != NULL) {
         struct replica *r = RL_LIST_ENTRY(link, struct replica, creating_link);
         rl_status status = op->status != RL_OK ? op->status : r->directory_status;
+        apply_note(a, status);
         if (status == RL_OK)
             replica_open(r);
         else
@@ -316,6 +339,8 @@ void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *ima
             struct replica *r = rl_table_find(&m->by_key, rl_slice_of(key, sizeof key));
             if (r != NULL)
                 replica_remove(r, a);
+            else
+                replica_remove_leftover(a, removed[t], i);
         }
     apply_changes(a, m->image, image);
     m->image = image;

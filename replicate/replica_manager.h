@@ -23,7 +23,8 @@ struct rl_replica_manager_options {
 rl_status rl_replica_manager_start(struct rl_shard *shard, const struct rl_replica_manager_options *options);
 /* Make this shard's partitions follow `image` (`removed`: topics of the previous image that are
  * deleted; their files go).  done(arg, status) when every partition of `image` homed here
- * accepts produce and fetch, or is offline for a reason that was logged: RL_OK even then.  With
+ * accepts produce and fetch, or is offline for a reason that was logged: RL_OK even then; another
+ * status when a directory could not be made or deleted, so that it is tried again at a start.  With
  * nothing to do, done runs before this returns.  The previous image must live until then. */
 void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
                               const struct rl_topic *const *removed, uint32_t removed_count,

@@ -27,6 +27,15 @@ static struct rig {
     uint32_t woken;
 } rig;
 
+static bool directory_is_there(void)
+{
+    int fd;
+    rl_status status = rl_disk_open(rig.disk, DATA_DIR "/topic-0/partition.metadata", 0, &fd);
+    if (status == RL_OK)
+        rl_disk_close(rig.disk, fd);
+    return status == RL_OK;
+}
+
 static rl_status start(struct rl_shard *shard, void *arg)
 {
     (void)arg;
@@ -302,7 +311,26 @@ Test(partition, a_removed_topic_is_gone_with_its_files)
     apply(&rig.empty, 1);
     cr_assert_null(rl_replica_manager_find(rig.shard, rig.topic.id, 0));
     cr_assert_eq(rig.answers, 1, "who waited was answered");
+    cr_assert(!directory_is_there());
+    rig_stop();
+}
+
+Test(partition, files_of_an_interrupted_deletion_go_although_nothing_was_opened)
+{
+    rig_start(true, INT64_MAX);
+    struct rl_log_identity leftover = { .topic_id = { { 9 } }, .topic = "leftover" };
+    cr_assert_eq(rl_log_create_directory(rig.disk, DATA_DIR, &leftover), RL_OK);
+    struct rl_topic deleting = rig.topic;
+    deleting.id = leftover.topic_id;
+    deleting.name = leftover.topic;
+    rig.applied = false;
+    rl_self = rig.shard;
+    const struct rl_topic *removed[] = { &deleting };
+    rl_replica_manager_apply(rig.shard, &rig.image, removed, 1, on_applied, NULL);
+    rl_mem_settle(rig.set);
+    cr_assert(rig.applied);
     int fd;
-    cr_assert_eq(rl_disk_open(rig.disk, DATA_DIR "/topic-0/partition.metadata", 0, &fd), RL_ENOTFOUND);
+    cr_assert_eq(rl_disk_open(rig.disk, DATA_DIR "/leftover-0/partition.metadata", 0, &fd), RL_ENOTFOUND);
+    cr_assert(directory_is_there(), "and nothing else");
     rig_stop();
 }
