@@ -274,6 +274,15 @@ static bool fetch_topic(struct rl_fetch *f, const struct rl_fetch_request_topic 
     return true;
 }
 
+/* What the answer may hold: known before anything is read, and told to the connection. */
+static void fetch_announce(const struct rl_fetch *f)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < f->entry_count; i++)
+        bytes += f->entries[i].max_bytes;
+    rl_request_announce_reply(f->request, RL_MIN(bytes, f->max_bytes));
+}
+
 static bool fetch_prepare(struct rl_fetch *f, const struct rl_fetch_request *asked)
 {
     struct rl_request *request = f->request;
@@ -319,6 +328,7 @@ void rl_api_fetch(struct rl_request *request, const void *message)
     rl_scatter_init(&f->scatter, request, NULL, NULL);
     if (!fetch_prepare(f, asked))
         return;
+    fetch_announce(f);
     request->state = f;
     request->on_cancel = on_connection_gone;
     fetch_collect(f, f->min_bytes == 0 || shard->now_ns >= f->deadline_ns);

@@ -52,6 +52,10 @@ static int16_t produce_check_records(const struct rl_request *request, struct rl
         *ret_reason = "Produce requests are only allowed to contain record batches with magic version 2";
         return RL_KAFKA_INVALID_RECORD;
     }
+    if (status == RL_ETRUNCATED) {      /* not a batch for Kafka either; no retry would help */
+        *ret_reason = "Produce requests must have at least one record batch per partition";
+        return RL_KAFKA_INVALID_RECORD;
+    }
     if (status != RL_OK)
         return RL_KAFKA_CORRUPT_MESSAGE;
     if (ret_batch->size_bytes != records.bytes) {

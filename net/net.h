@@ -73,6 +73,7 @@ struct rl_request {
     struct rl_chunk few_chunks[3];
     uint32_t chunk_count;
     uint32_t reply_bytes;
+    uint32_t announced_bytes;
     uint32_t reply_state;
 };
 
@@ -92,6 +93,10 @@ void rl_net_stop_listening(struct rl_shard *shard);
  * grace_ns); done(arg) runs when this shard has no connection left. */
 void rl_net_drain(struct rl_shard *shard, int64_t grace_ns, void (*done)(void *arg), void *arg);
 
+/* The answer is going to need up to so many bytes of memory, although it may come much later:
+ * until then they count as reply bytes in flight, so that a client that asks ahead without reading
+ * holds about one large reply and not as many as it asked for.  At most once, before the answer. */
+void rl_request_announce_reply(struct rl_request *request, size_t bytes);
 /* Answer: the 4-byte size prefix is added by net; chunks (copied array, references taken over)
  * are the response header and body.  Chunks without a buffer must be static or in the request's
  * arena.  The request is not the caller's any more: no field may be read after this.

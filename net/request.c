@@ -52,6 +52,12 @@ static void request_release_frame(struct rl_request *request)
         rl_receive_give_memory(request->connection->net, bytes);
 }
 
+static void request_withdraw_announcement(struct rl_request *request)
+{
+    request->connection->reply_bytes -= request->announced_bytes;
+    request->announced_bytes = 0;
+}
+
 void rl_request_release(struct rl_request *request)
 {
     struct rl_connection *conn = request->connection;
@@ -62,6 +68,7 @@ void rl_request_release(struct rl_request *request)
         rl_chunk_release(&request->chunks[i]);
     if (request->chunks != request->few_chunks)
         rl_free(request->chunks);
+    request_withdraw_announcement(request);
     if (request->reply_state == RL_REPLY_PENDING)
         conn->unanswered_count--;
     rl_list_remove(&request->link);
@@ -90,9 +97,18 @@ void rl_request_pool_free(struct rl_net *net)
     net->request_pool_count = 0;
 }
 
+void rl_request_announce_reply(struct rl_request *request, size_t bytes)
+{
+    RL_OBJ(request, REQUEST);
+    RL_ASSERT(request->reply_state == RL_REPLY_PENDING && request->announced_bytes == 0);
+    request->announced_bytes = (uint32_t)RL_MIN(bytes, (size_t)INT32_MAX);
+    request->connection->reply_bytes += request->announced_bytes;
+}
+
 /* The request has its answer. */
 static void request_answered(struct rl_request *request, enum rl_reply_state state)
 {
+    request_withdraw_announcement(request);
     request->reply_state = state;
     request->on_cancel = NULL;
     request->connection->unanswered_count--;
