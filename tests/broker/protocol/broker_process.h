@@ -2,7 +2,10 @@
  *
  * Each test starts its own broker on a port that the kernel chooses and in a data directory of
  * its own, and ends only that one.  A broker that dies by itself, or whose sanitizer has
- * something to say, fails the test with its output. */
+ * something to say, fails the test with its output.
+ *
+ * RL_TEST_REFERENCE_PORT=9092 in the environment asks a broker that runs already, Kafka for
+ * instance, instead: to learn what it answers.  Tests that stop their broker cannot run so. */
 #ifndef RL_TESTS_PROTOCOL_BROKER_PROCESS_H
 #define RL_TESTS_PROTOCOL_BROKER_PROCESS_H
 
