@@ -12,7 +12,7 @@ enum {
     AT_LAST_OFFSET_DELTA = 23, AT_BASE_TIMESTAMP = 27, AT_MAX_TIMESTAMP = 35, AT_PRODUCER_ID = 43,
     AT_PRODUCER_EPOCH = 51, AT_BASE_SEQUENCE = 53, AT_RECORD_COUNT = 57
 };
-enum { MAGIC = 2, BEFORE_LENGTH_BYTES = 12, ATTRIBUTE_LOG_APPEND_TIME = 8 };
+enum { MAGIC = 2, BEFORE_LENGTH_BYTES = 12, ATTRIBUTE_LOG_APPEND_TIME = 8, RECORD_BYTES_MIN = 7 };
 
 rl_status rl_batch_read_header(uint8_t *bytes, size_t available, struct rl_batch *ret_batch)
 {
@@ -71,6 +71,11 @@ rl_status rl_batch_check_rules(const struct rl_batch *batch, const struct rl_log
     if (rl_batch_codec(batch) > RL_CODEC_ZSTD)
         return RL_EINVALIDRECORD;
     if (batch->producer_id >= 0 && (batch->base_sequence < 0 || batch->producer_epoch < 0))
+        return RL_EINVALIDRECORD;
+    /* More records than its bytes could hold would burn offsets. */
+    if (rl_batch_codec(batch) == RL_CODEC_NONE &&
+        (size_t)batch->record_count >
+            (batch->size_bytes - RL_BATCH_HEADER_BYTES) / RECORD_BYTES_MIN)
         return RL_EINVALIDRECORD;
     if (config->message_timestamp_type == RL_LOG_APPEND_TIME)
         return RL_OK;

@@ -52,7 +52,8 @@ rl_status rl_batch_read_header(uint8_t *bytes, size_t available, struct rl_batch
 rl_status rl_batch_check(const struct rl_batch *batch);
 /* What a producer may send to a topic: rules of the topic, as Kafka's LogValidator.
  * RL_ETOOLARGE (max.message.bytes), RL_ETIMESTAMP, RL_EINVALIDRECORD (control batch, sequence,
- * timestamp type set by the producer, base offset not 0 is ignored as Kafka does). */
+ * timestamp type set by the producer, more records than its bytes can hold; a base offset that is
+ * not 0 is ignored as Kafka does). */
 rl_status rl_batch_check_rules(const struct rl_batch *batch, const struct rl_log_config *config,
                                int64_t wall_ms);
 /* Patch what lies outside the CRC, and the struct. */

@@ -9,6 +9,7 @@
 #include "log/log_internal.h"
 #include "core/logger.h"
 #include "core/memory.h"
+#include "core/table.h"
 #include "log/retention.h"
 #include "log/snapshot.h"
 #include <string.h>
@@ -253,6 +254,22 @@ void rl_log_set_config(struct rl_log *log, const struct rl_log_config *config)
 
 /* ---- append ---- */
 
+bool rl_log_is_time_to_roll(const struct rl_log *log, const struct rl_segment *seg)
+{
+    const struct rl_log_config *config = rl_log_config_of(log);
+    int64_t age_ms = log->manager->shard->wall_ms - seg->first_append_ms;
+    int64_t segment_ms = config->segment_ms;
+
+    if (seg->size_bytes == 0)
+        return false;
+    /* The jitter keeps partitions that were created together from rolling together. */
+    if (RL_UNLIKELY(config->segment_jitter_ms > 0))
+        segment_ms -= (int64_t)(rl_hash_bytes((uint64_t)log->partition, &seg->base_offset,
+                                              sizeof seg->base_offset) %
+                                (uint64_t)RL_MIN(config->segment_jitter_ms, segment_ms));
+    return age_ms >= segment_ms;
+}
+
 static bool must_roll(const struct rl_log *log, const struct rl_segment *seg,
                       const struct rl_batch *batch)
 {
@@ -269,7 +286,7 @@ static bool must_roll(const struct rl_log *log, const struct rl_segment *seg,
     if (((uint64_t)entries + 1) * RL_INDEX_ENTRY_BYTES > (uint64_t)config->segment_index_bytes ||
         ((uint64_t)times + 2) * RL_TIME_ENTRY_BYTES > (uint64_t)config->segment_index_bytes)
         return true;
-    return log->manager->shard->wall_ms - seg->first_append_ms >= config->segment_ms;
+    return rl_log_is_time_to_roll(log, seg);
 }
 
 static rl_status check_producer(struct rl_log *log, const struct rl_batch *batch,

@@ -52,6 +52,8 @@ struct rl_log_manager {
     struct rl_timer no_space_timer;
     struct rl_op no_space_op;
     uint64_t free_bytes;                /* result of no_space_op */
+    int64_t wall_offset_ms;             /* wall clock - monotonic clock, as far as it is trusted */
+    int64_t jumped_ns;                  /* when it was seen to have jumped; 0: it has not */
 };
 
 /* A run of batches that lie next to each other in memory and in the file. */
@@ -168,6 +170,8 @@ void rl_log_config_drop(struct rl_log_manager *manager, struct rl_log_config_ref
 /* Work for the end of this turn. */
 void rl_log_mark_dirty(struct rl_log *log);
 void rl_log_wait_for_space(struct rl_log *log);
+/* The wall clock for what deletes: a jump forward is believed only after a day. */
+int64_t rl_log_retention_wall_ms(struct rl_log_manager *manager);
 /* The partition's directory into path[RL_PATH_BYTES]. */
 void rl_partition_path(const char *data_dir, const char *topic, int32_t partition, char *path);
 void rl_log_directory(const struct rl_log *log, char *path);
@@ -182,6 +186,8 @@ struct rl_segment *rl_log_segment_find(struct rl_log *log, int64_t base_offset);
 int64_t rl_log_segment_end(const struct rl_log *log, uint32_t i);
 /* The index entries in memory of a segment that is written to. */
 struct rl_index_memory *rl_log_index_of(struct rl_segment *seg);
+/* Is the segment, if it is not empty, older than segment.ms (less its jitter)? */
+bool rl_log_is_time_to_roll(const struct rl_log *log, const struct rl_segment *seg);
 /* Begin a new segment at the log end, in memory; its file comes by a job. */
 void rl_log_roll(struct rl_log *log);
 /* Note a failure, once; on_failed runs at the end of the turn. */

@@ -149,6 +149,29 @@ void rl_log_wait_for_space(struct rl_log *log)
                        manager->shard->now_ns + NO_SPACE_POLL_NS);
 }
 
+/* ---- the clock of retention ---- */
+
+int64_t rl_log_retention_wall_ms(struct rl_log_manager *manager)
+{
+    const int64_t jump_ms_max = 3600 * 1000, believed_after_ns = 86400 * (int64_t)1000000000;
+    const struct rl_shard *shard = manager->shard;
+    int64_t offset_ms = shard->wall_ms - shard->now_ns / 1000000;
+
+    if (offset_ms - manager->wall_offset_ms <= jump_ms_max) {
+        manager->wall_offset_ms = offset_ms;
+        manager->jumped_ns = 0;
+        return shard->wall_ms;
+    }
+    if (manager->jumped_ns == 0) {
+        manager->jumped_ns = shard->now_ns;
+        RL_WARN("log", "the clock jumped forward by %lld s: for a day nothing is deleted by it",
+                (long long)((offset_ms - manager->wall_offset_ms) / 1000));
+    }
+    if (shard->now_ns - manager->jumped_ns >= believed_after_ns)
+        manager->wall_offset_ms = offset_ms;
+    return shard->now_ns / 1000000 + manager->wall_offset_ms;
+}
+
 /* ---- start and stop ---- */
 
 rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manager_options *options)
@@ -161,6 +184,7 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     manager->tail_bytes = options->tail_bytes;
     manager->producer_id_expiration_ms = options->producer_id_expiration_ms;
     manager->open_files_max = RL_MAX(options->open_files_max, 1u);
+    manager->wall_offset_ms = shard->wall_ms - shard->now_ns / 1000000;
     rl_list_init(&manager->files);
     rl_list_init(&manager->dirty);
     rl_list_init(&manager->runs);

@@ -29,7 +29,7 @@ static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
 {
     log->start_offset = recovery->start_offset;
     log->end_offset = log->written_offset = recovery->end_offset;
-    log->flushed_offset = RL_MAX(recovery->flushed_offset, recovery->start_offset);
+    log->flushed_offset = recovery->flushed_offset;
     log->segments = recovery->segments;
     log->segment_count = log->segment_capacity = recovery->segment_count;
     log->epochs = recovery->epochs;

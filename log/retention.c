@@ -28,7 +28,7 @@ static bool is_too_old(const struct rl_log *log, const struct rl_segment *seg, i
 static uint32_t count_expired(const struct rl_log *log, int64_t upper_offset)
 {
     const struct rl_log_config *config = rl_log_config_of(log);
-    int64_t wall_ms = log->manager->shard->wall_ms;
+    int64_t wall_ms = rl_log_retention_wall_ms(log->manager);
     uint64_t size_bytes = rl_log_size_bytes(log);
     uint32_t count = 0;
 
@@ -75,14 +75,6 @@ static void expire(struct rl_log *log, uint32_t count)
     hot->changed = true;
 }
 
-static bool is_time_to_roll(const struct rl_log *log, const struct rl_segment *seg)
-{
-    const struct rl_log_config *config = rl_log_config_of(log);
-
-    return seg->size_bytes > 0 && log->manager->shard->wall_ms - seg->first_append_ms >=
-                                      config->segment_ms;
-}
-
 void rl_log_maintain(struct rl_log *log, int64_t upper_offset)
 {
     RL_OBJ(log, LOG);
@@ -91,12 +83,12 @@ void rl_log_maintain(struct rl_log *log, int64_t upper_offset)
     upper_offset = RL_MIN(upper_offset, log->written_offset);
     uint32_t count = count_expired(log, upper_offset);
     bool all = count == log->segment_count;
-    if (all || is_time_to_roll(log, rl_log_active(log))) {
+    if (all || rl_log_is_time_to_roll(log, rl_log_active(log))) {
         rl_log_heat(log);
         rl_log_roll(log);
     }
     if (log->producers != NULL)
-        rl_producer_state_expire(log->producers, log->manager->shard->wall_ms,
+        rl_producer_state_expire(log->producers, rl_log_retention_wall_ms(log->manager),
                                  log->manager->producer_id_expiration_ms);
     if (count == 0)
         return;

@@ -25,17 +25,23 @@ static void run_rollback(struct rl_op *op)
 }
 
 /* Flushed is what it was: a rollback only takes back what was not even written. */
-static void keep_synced(struct rl_log *log)
+static void keep_flushed(struct rl_log *log, int64_t segment_base, uint32_t synced_bytes)
 {
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct rl_segment *seg = &log->segments[i];
-        if (rl_log_segment_end(log, i) <= log->flushed_offset)
+        if (seg->base_offset < segment_base)
             seg->synced_bytes = seg->written_bytes;
+        else
+            seg->synced_bytes = seg->base_offset == segment_base ? synced_bytes : 0;
     }
 }
 
 static void adopt(struct rl_log *log, struct rl_recovery *recovery)
 {
+    const struct rl_segment *seg = &log->segments[rl_log_segment_at(log, log->flushed_offset)];
+    int64_t segment_base = seg->base_offset;
+    uint32_t synced_bytes = seg->synced_bytes;
+
     rl_segments_free(log->segments, log->segment_count);
     rl_epoch_cache_done(&log->epochs);
     rl_producer_state_free(log->producers);
@@ -49,7 +55,7 @@ static void adopt(struct rl_log *log, struct rl_recovery *recovery)
     rl_text_clear(&log->hot->snapshot);
     log->hot->changed = true;
     log->hot->directory_dirty = true;
-    keep_synced(log);
+    keep_flushed(log, segment_base, synced_bytes);
 }
 
 static void on_rolled_back(struct rl_op *op)

@@ -202,9 +202,12 @@ static struct rl_log_point point_of(const struct rl_log *log, int64_t offset, bo
 {
     const struct rl_segment *seg = &log->segments[rl_log_segment_at(log, offset)];
 
+    uint32_t pos = synced ? seg->synced_bytes : seg->written_bytes;
+
     if (offset == seg->base_offset)
         return (struct rl_log_point){ offset, 0 };
-    return (struct rl_log_point){ offset, synced ? seg->synced_bytes : seg->written_bytes };
+    RL_ASSERT(pos > 0);
+    return (struct rl_log_point){ offset, pos };
 }
 
 /* saved_offset: the end of what index files and snapshot cover after this save; a segment's base

@@ -167,6 +167,9 @@ Test(batch, rules_of_the_topic)
     uint8_t *bytes = build_batch(&(struct batch_spec){ .base_timestamp_ms = 1 }, &size);
     struct rl_batch batch = read_batch(bytes, size);
     cr_assert_eq(rl_batch_check_rules(&batch, &config, wall_ms), RL_OK);
+    batch.record_count = 1000000;
+    batch.last_offset_delta = 999999;
+    cr_assert_eq(rl_batch_check_rules(&batch, &config, wall_ms), RL_EINVALIDRECORD);
     rl_free(bytes);
 }
 

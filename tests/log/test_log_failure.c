@@ -231,3 +231,117 @@ Test(log_failure, too_many_descriptors_only_cost_reopening)
     cr_assert_leq(rl_mem_disk_open_count(f.mem_disk), 1);
     fixture_done(&f);
 }
+
+/* The recovery point keeps its position through a rollback: a checkpoint written afterwards does
+ * not make the next start cut flushed records. */
+Test(log_failure, a_rollback_keeps_the_recovery_point)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    f.config.segment_bytes = 5000;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    for (int i = 0; i < 30; i++)
+        cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_flush(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 10, RL_ENOSPACE);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_end_offset(f.log), 31);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 30);
+    rl_mem_advance(f.mem, 1100000000);
+    fixture_settle(&f);
+    struct rl_log_config config = f.config;
+    config.retention_bytes = 0;                 /* the oldest segment goes: a checkpoint is saved */
+    rl_log_set_config(f.log, &config);
+    rl_log_maintain(f.log, 30);
+    fixture_settle(&f);
+    cr_assert_gt(rl_log_start_offset(f.log), 0);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 30);
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_geq(rl_log_end_offset(f.log), 30);
+    model_truncate(&f.model, rl_log_end_offset(f.log));
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* ---- things that happen while a helper is busy ---- */
+
+static void on_read(struct rl_log_read *read) { (*(int *)read->arg)++; }
+static void on_looked_up(struct rl_log_lookup *lookup) { (*(int *)lookup->arg)++; }
+static void on_closed(void *arg) { (*(int *)arg)++; }
+
+Test(log_failure, retention_and_close_wait_for_reads_in_flight)
+{
+    struct fixture f;
+    int reads = 0, lookups = 0, closed = 0;
+    struct rl_log_read read = { .offset = 0, .upper_offset = 40, .max_bytes = 100000,
+                                .at_least_one = true, .done = on_read, .arg = &reads };
+    struct rl_log_lookup lookup = { .timestamp_ms = 0, .upper_offset = 40, .done = on_looked_up,
+                                    .arg = &lookups };
+
+    fixture_init(&f);
+    f.config.segment_bytes = 1000;
+    f.options.tail_bytes = 0;
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    for (int i = 0; i < 40; i++)
+        cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_flush(&f);
+    rl_mem_disk_set_resident(f.mem_disk, false);
+    rl_mem_hold_helpers(f.mem, true);
+    cr_assert_eq(rl_log_read(f.log, &read), RL_EBUSY);
+    rl_log_lookup(f.log, &lookup);
+    struct rl_log_config config = f.config;
+    config.retention_bytes = 1000;
+    rl_log_set_config(f.log, &config);
+    rl_log_maintain(f.log, 40);
+    cr_assert_gt(rl_log_start_offset(f.log), 0);
+    fixture_settle(&f);
+    rl_log_close(f.log, true, on_closed, &closed);
+    fixture_settle(&f);
+    cr_assert_eq(reads + lookups + closed, 0);
+    rl_mem_hold_helpers(f.mem, false);
+    fixture_settle(&f);
+    cr_assert_eq(reads, 1);
+    cr_assert_eq(lookups, 1);
+    cr_assert_eq(closed, 1);
+    cr_assert_eq(read.status, RL_OK, "the file was still there for it");
+    for (uint32_t i = 0; i < read.chunk_count; i++)
+        rl_chunk_release(&read.chunks[i]);
+    f.log = NULL;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+Test(log_failure, a_clock_that_jumps_does_not_delete)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    f.config.segment_bytes = 300;
+    f.config.retention_ms = 86400000;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    for (int i = 0; i < 5; i++) {
+        struct batch_spec spec = { .value_bytes = 150, .base_timestamp_ms = f.shard->wall_ms };
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+    }
+    fixture_flush(&f);
+    rl_mem_set_clock(f.mem, rl_mem_now_ns(f.mem) + 1000000000,
+                     f.shard->wall_ms + 10 * 86400000LL);
+    fixture_settle(&f);
+    rl_log_maintain(f.log, 5);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_start_offset(f.log), 0);
+    rl_mem_advance(f.mem, 86400 * 1000000000LL);
+    fixture_settle(&f);
+    rl_log_maintain(f.log, 5);
+    rl_log_maintain(f.log, 5);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_start_offset(f.log), 5, "after a day it is believed");
+    fixture_done(&f);
+}

@@ -1,0 +1,208 @@
+/* tests/log/test_log_trust.c — what a start may believe: recovery points, marks, the mount.
+ *
+ * Each test is a way in which a start once believed too much or too little. */
+#include "core/memory.h"
+#include "log_fixture.h"
+#include <criterion/criterion.h>
+
+static const struct batch_spec one = { .value_bytes = 100 };
+
+static void append(struct fixture *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct batch_spec spec = { .value_bytes = 100, .seed = f->model.count };
+        cr_assert_eq(fixture_append(f, &spec), RL_OK);
+        fixture_settle(f);
+    }
+}
+
+/* A rollback forgot how much of the active segment was synced; a checkpoint before the next sync
+ * then named the flushed offset at an earlier place, and what lay between was cut. */
+Test(log_trust, a_checkpoint_after_a_rollback_keeps_what_was_flushed)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    f.config.segment_bytes = 1000;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 8);
+    fixture_flush(&f);                                  /* segments sealed and saved */
+    append(&f, 2);
+    fixture_flush(&f);
+    append(&f, 1);                                      /* written only */
+    int64_t flushed = rl_log_flushed_offset(f.log);
+    cr_assert_lt(flushed, rl_log_written_offset(f.log));
+    rl_mem_disk_fail_write(f.mem_disk, 0, 10, RL_ENOSPACE);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    cr_assert_eq(f.failure, RL_ENOSPACE);
+    model_truncate(&f.model, rl_log_end_offset(f.log));
+    rl_mem_advance(f.mem, 1100000000);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_failure(f.log), RL_OK);
+    cr_assert_eq(rl_log_flushed_offset(f.log), flushed);
+
+    f.config.retention_bytes = 1;
+    rl_log_set_config(f.log, &f.config);
+    rl_log_maintain(f.log, rl_log_written_offset(f.log));
+    fixture_settle(&f);                                 /* a checkpoint with the new start */
+    cr_assert_gt(rl_log_start_offset(f.log), 0);
+    cr_assert_eq(rl_log_flushed_offset(f.log), flushed);
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_geq(rl_log_end_offset(f.log), flushed);
+    model_truncate(&f.model, rl_log_end_offset(f.log));
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* What waits for a sync when the disk is full goes on by itself when there is space. */
+Test(log_trust, a_flush_goes_on_when_there_is_space_again)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 2);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    rl_mem_hold_helpers(f.mem, true);
+    rl_log_flush(f.log);
+    fixture_settle(&f);                                 /* the sync of the first three is out */
+    append(&f, 1);
+    rl_log_flush(f.log);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 0, RL_ENOSPACE);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    cr_assert_eq(f.failure, RL_ENOSPACE);
+    rl_mem_hold_helpers(f.mem, false);
+    rl_mem_advance(f.mem, 1100000000);
+    fixture_settle(&f);
+    rl_mem_advance(f.mem, 1100000000);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_failure(f.log), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 4);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 4);
+    fixture_done(&f);
+}
+
+/* R10: a walk that began before the recovery point noted some batches twice, and pushed others
+ * out of the windows. */
+Test(log_trust, windows_do_not_shrink_when_a_segment_is_walked_twice)
+{
+    struct fixture f;
+    struct batch_spec spec = { .value_bytes = 180, .producer_id = 7 };
+
+    fixture_init(&f);
+    f.config.segment_bytes = 1000;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    for (; spec.base_sequence < 10; spec.base_sequence++) {
+        /* what follows a roll is flushed with what is before it, and then the roll is saved */
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        if (spec.base_sequence % 2 == 1)
+            fixture_flush(&f);
+    }
+    for (int32_t end = 10; end < 20; end++) {
+        fixture_crash(&f, true);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_end_offset(f.log), end);
+        for (spec.base_sequence = end - 5; spec.base_sequence < end; spec.base_sequence++)
+            cr_assert_eq(fixture_append(&f, &spec), RL_EDUPLICATE, "end %d: %d is forgotten", end,
+                         spec.base_sequence);
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        fixture_flush(&f);
+    }
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* A start that dies before its logs were recovered must not prove anything to the next one. */
+Test(log_trust, the_mount_is_believed_only_after_a_recovery)
+{
+    struct fixture f;
+    struct rl_log_start start;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 2);
+    fixture_crash(&f, true);
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert_not(start.same_mount);
+    fixture_crash(&f, false);                           /* killed before the logs were open */
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert_not(start.same_mount);
+    cr_assert_not(start.clean);
+    cr_assert_eq(fixture_try_open(&f, start), RL_OK);
+    cr_assert_eq(rl_log_directory_recovered(f.mem_disk, FIXTURE_DATA_DIR), RL_OK);
+    fixture_crash(&f, false);
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert(start.same_mount, "killed after that: what was written is there");
+    fixture_crash(&f, false);
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert(start.same_mount, "and stays there, however often it is killed");
+    fixture_done(&f);
+}
+
+static rl_status identity_unsupported(struct rl_disk *disk, const char *path, char *text,
+                                      size_t bytes)
+{
+    (void)disk;
+    (void)path;
+    (void)text;
+    (void)bytes;
+    return RL_EUNSUPPORTED;
+}
+
+/* Before Linux 6.8 a mount has no number of its own: nothing is proved, all else works. */
+Test(log_trust, a_kernel_that_cannot_name_the_mount)
+{
+    struct fixture f;
+    struct rl_log_start start;
+
+    fixture_init(&f);
+    struct rl_disk_table table = *f.mem_disk->table;
+    table.identity = identity_unsupported;
+    f.mem_disk->table = &table;
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert_not(start.same_mount);
+    cr_assert_eq(fixture_try_open(&f, start), RL_OK);
+    cr_assert_eq(rl_log_directory_recovered(f.mem_disk, FIXTURE_DATA_DIR), RL_OK);
+    append(&f, 3);
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert_not(start.same_mount);
+    fixture_close(&f, true);
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    cr_assert(start.clean);
+    cr_assert_eq(fixture_try_open(&f, start), RL_OK);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* A new segment whose file a power cut took: the checkpoints after that were not valid. */
+Test(log_trust, an_empty_segment_that_did_not_survive)
+{
+    struct fixture f;
+    size_t size;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 3);
+    f.config.segment_ms = 0;
+    rl_log_set_config(f.log, &f.config);
+    rl_log_maintain(f.log, 3);                          /* rolls; nothing is appended any more */
+    fixture_settle(&f);
+    fixture_flush(&f);
+    f.config.segment_ms = INT64_MAX;
+    fixture_close(&f, true);
+    cr_assert_eq(rl_disk_unlink(f.mem_disk, FIXTURE_DIRECTORY "/00000000000000000003.log"), RL_OK);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 3);
+    fixture_close(&f, true);                            /* saves a checkpoint */
+    uint8_t *checkpoint = fixture_file_load(&f, FIXTURE_DIRECTORY "/ringlog.checkpoint", &size);
+    uint32_t position = (uint32_t)checkpoint[28] << 24 | (uint32_t)checkpoint[29] << 16 |
+                        (uint32_t)checkpoint[30] << 8 | checkpoint[31];
+    rl_free(checkpoint);
+    cr_assert_gt(position, 0, "a recovery point at offset 3 is not at the segment's start");
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_check(&f);
+    fixture_done(&f);
+}
