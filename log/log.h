@@ -75,6 +75,9 @@ rl_status rl_log_delete_directory(struct rl_disk *disk, const char *data_dir,
  * be opened by their checkpoints.  Also tells whether the very same mount is still there. */
 struct rl_log_start { bool clean; bool same_mount; };
 rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir, struct rl_log_start *ret_start);
+/* Helper, once all logs are open after a start that was neither clean nor on the same mount: from
+ * now on a kill loses nothing that was written, and the next start may rely on that. */
+rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir);
 /* Helper, last of all at a clean stop, after every log was closed cleanly. */
 rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir);
 

@@ -6,7 +6,8 @@
  *    4   4   version (1)
  *    8   4   CRC-32C of 12..end
  *   12   4   1: running, 2: stopped cleanly
- *   16       text: identity of the mount on which it ran (io/disk.h)
+ *   16       text: identity of the mount on which it ran (io/disk.h); empty until every log was
+ *            recovered on it
  * It is replaced by renaming a synced file.  Only a valid file that says "stopped" is a clean
  * end: missing, damaged or running all mean that logs are checked.
  * Failures: a status; every step can be repeated. */
@@ -185,6 +186,17 @@ static rl_status remove_leftovers(struct rl_disk *disk, const char *data_dir)
     return status;
 }
 
+/* Empty where the kernel cannot tell (before Linux 6.8): then nothing is proved, nothing else. */
+static rl_status mount_identity(struct rl_disk *disk, const char *data_dir, char *identity)
+{
+    rl_status status = rl_disk_identity(disk, data_dir, identity, IDENTITY_BYTES);
+
+    if (status != RL_EUNSUPPORTED)
+        return status;
+    identity[0] = '\0';
+    return RL_OK;
+}
+
 rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir,
                                  struct rl_log_start *ret_start)
 {
@@ -194,7 +206,7 @@ rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir,
 
     rl_status status = remove_leftovers(disk, data_dir);
     if (status == RL_OK)
-        status = rl_disk_identity(disk, data_dir, now, sizeof now);
+        status = mount_identity(disk, data_dir, now);
     if (status != RL_OK)
         return status;
     status = load_state(disk, data_dir, &state, before);
@@ -206,16 +218,25 @@ rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir,
     } else if (status != RL_ENOTFOUND) {
         return status;
     }
-    status = store_state(disk, data_dir, RUNNING, now);
+    /* Logs that were not recovered since a power cut prove nothing to whoever starts after us. */
+    status = store_state(disk, data_dir, RUNNING, start.clean || start.same_mount ? now : "");
     if (status == RL_OK)
         *ret_start = start;
     return status;
 }
 
+rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir)
+{
+    char now[IDENTITY_BYTES];
+    rl_status status = mount_identity(disk, data_dir, now);
+
+    return status == RL_OK ? store_state(disk, data_dir, RUNNING, now) : status;
+}
+
 rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir)
 {
     char now[IDENTITY_BYTES];
-    rl_status status = rl_disk_identity(disk, data_dir, now, sizeof now);
+    rl_status status = mount_identity(disk, data_dir, now);
 
     return status == RL_OK ? store_state(disk, data_dir, STOPPED, now) : status;
 }

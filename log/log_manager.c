@@ -119,8 +119,11 @@ static void on_free_bytes(struct rl_op *op)
     struct rl_log_manager *manager = op->arg;
 
     if (op->status == RL_OK && manager->free_bytes >= FREE_BYTES_TO_RESUME) {
-        for (struct rl_list *node; (node = rl_list_pop_front(&manager->no_space)) != NULL;)
-            RL_LIST_ENTRY(node, struct rl_log_node, node)->log->failure = RL_OK;
+        for (struct rl_list *node; (node = rl_list_pop_front(&manager->no_space)) != NULL;) {
+            struct rl_log *log = RL_LIST_ENTRY(node, struct rl_log_node, node)->log;
+            log->failure = RL_OK;
+            rl_log_mark_dirty(log);     /* a flush may be waiting */
+        }
     } else if (!rl_list_empty(&manager->no_space)) {
         rl_timer_start(manager->shard, &manager->no_space_timer,
                        manager->shard->now_ns + NO_SPACE_POLL_NS);

@@ -33,7 +33,7 @@ struct run {
     /* where belief ends: everything before is taken as it is */
     uint32_t trusted_segment;
     struct rl_log_point trusted;
-    int64_t producers_from;             /* offset of the snapshot; batches from here count */
+    int64_t producers_from;             /* batches from here on are not yet in the windows */
     /* the walk */
     struct rl_segment *seg;             /* the one being walked */
     uint32_t index_from_pos;
@@ -236,8 +236,10 @@ static rl_status note_producer(struct run *run, const struct rl_batch *batch)
 {
     if (batch->base_offset >= run->r->cut_offset)
         return RL_ECANCELLED;
-    if (batch->producer_id >= 0 && !rl_batch_is_control(batch) &&
-        batch->base_offset >= run->producers_from)
+    if (batch->base_offset < run->producers_from)
+        return RL_OK;                   /* in the snapshot, or passed before */
+    run->producers_from = rl_batch_last_offset(batch) + 1;
+    if (batch->producer_id >= 0 && !rl_batch_is_control(batch))
         rl_producer_state_update(run->producers, batch, run->r->wall_ms);
     return RL_OK;
 }
@@ -610,8 +612,9 @@ static void set_flushed(struct run *run)
     r->flushed_offset = RL_MAX(point.offset, r->segments[0].base_offset);
     for (uint32_t i = 0; i < r->segment_count; i++) {
         struct rl_segment *seg = &r->segments[i];
-        bool ends_before = i + 1 < r->segment_count &&
-                           r->segments[i + 1].base_offset <= point.offset;
+        int64_t end_offset =
+            i + 1 < r->segment_count ? r->segments[i + 1].base_offset : r->end_offset;
+        bool ends_before = end_offset <= point.offset;
         seg->written_bytes = seg->size_bytes;
         seg->synced_bytes = 0;
         if (ends_before)
