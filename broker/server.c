@@ -56,7 +56,10 @@ struct server {
     struct rl_timer listen_timer;
     bool stopping;
     bool serving;
-    bool logs_closed;                   /* all of them, cleanly */
+    bool logs_closed;
+    bool logs_unsound[RL_SHARDS_MAX];   /* each shard's: some log is in doubt */
+    bool prove_mount;                   /* once all logs are open, say so in the directory */
+    struct rl_op recovered_job;
     int exit_code;
     /* a round: visit runs on every shard, then next on shard 0 */
     struct server_visit visits[RL_SHARDS_MAX];
@@ -211,6 +214,53 @@ static void server_listen(struct rl_timer *timer)
     print_ready(s, shard);
 }
 
+static void server_begin_listening(struct rl_shard *shard, struct server *s)
+{
+    s->listen_give_up_ns = shard->now_ns + PATIENCE_NS;
+    s->listen_timer = (struct rl_timer){ .done = server_listen, .arg = s };
+    server_listen(&s->listen_timer);
+}
+
+static bool logs_are_sound(const struct server *s)
+{
+    for (int i = 0; i < s->config->shards; i++) {
+        if (s->logs_unsound[i])
+            return false;
+    }
+    return true;
+}
+
+static void recovered_run(struct rl_op *op)
+{
+    struct server *s = op->arg;
+    op->status = rl_log_directory_recovered(s->disk, s->config->data_dir);
+}
+
+static void recovered_done(struct rl_op *op)
+{
+    if (op->status != RL_OK)
+        RL_WARN("broker", "cannot note that all logs were recovered: %s; the next start checks them again",
+                rl_status_text(op->status));
+    server_begin_listening(rl_self, op->arg);
+}
+
+static void visit_note_sound(struct rl_shard *shard, struct server_visit *v)
+{
+    v->server->logs_unsound[shard->index] = !rl_log_manager_is_sound(shard);
+    visit_done(v);
+}
+
+static void on_all_noted(struct rl_shard *shard, struct server *s)
+{
+    if (!logs_are_sound(s)) {
+        server_begin_listening(shard, s);
+        return;
+    }
+    s->recovered_job = (struct rl_op){ .kind = RL_OP_JOB, .job.run = recovered_run,
+                                       .done = recovered_done, .arg = s };
+    rl_submit(shard, &s->recovered_job);
+}
+
 static void on_controller_started(void *arg, rl_status status)
 {
     struct server *s = arg;
@@ -222,9 +272,10 @@ static void on_controller_started(void *arg, rl_status status)
         rl_shard_set_stop(s->broker.shards);
         return;
     }
-    s->listen_give_up_ns = shard->now_ns + PATIENCE_NS;
-    s->listen_timer = (struct rl_timer){ .done = server_listen, .arg = s };
-    server_listen(&s->listen_timer);
+    if (s->prove_mount)
+        server_round(shard, s, visit_note_sound, on_all_noted);
+    else
+        server_begin_listening(shard, s);
 }
 
 static void resolve_topic(void *arg, const struct rl_topic_override *overrides,
@@ -290,7 +341,8 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
 
 static void shard_finish(struct rl_shard *shard, void *arg)
 {
-    (void)arg;
+    struct server *s = arg;
+    s->logs_unsound[shard->index] = !rl_log_manager_is_sound(shard);
     rl_log_manager_stop(shard);
     rl_net_stop(shard);
 }
@@ -375,6 +427,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
     }
     memcpy(s->broker.cluster_id, directory.cluster_id, sizeof s->broker.cluster_id);
     rl_status status = rl_log_directory_start(s->disk, config->data_dir, &s->log_start);
+    s->prove_mount = !s->log_start.clean && !s->log_start.same_mount;
     s->log_start.clean |= directory.formatted;          /* nothing can have been lost */
     int code = status == RL_OK ? server_run_shards(s) : start_error(config->data_dir, status);
     rl_data_directory_close(s->disk, &directory);

@@ -44,6 +44,9 @@ struct rl_log_manager_options {
 };
 /* Each shard, at start.  Registers its end-of-turn hook (writes) and shard->context[LOG]. */
 rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manager_options *options);
+/* Has every log that is there been opened, and has none that was closed failed before?  Only then
+ * may the directory be called recovered, or stopped cleanly. */
+bool rl_log_manager_is_sound(const struct rl_shard *shard);
 /* At the end, when all logs are closed. */
 void rl_log_manager_stop(struct rl_shard *shard);
 

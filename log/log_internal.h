@@ -47,8 +47,10 @@ struct rl_log_manager {
     struct rl_list dirty;               /* logs with something to do at the end of this turn */
     struct rl_list runs;                /* tails of all logs, oldest first */
     size_t tail_used_bytes;
+    const struct rl_buffer *tail_charged_buffer;    /* newest frame by reference, charged whole */
     struct rl_log_config_ref *last_config;
     struct rl_list no_space;            /* logs that wait for space */
+    bool unsound;                       /* a log could not be opened, or had failed at its end */
     struct rl_timer no_space_timer;
     struct rl_op no_space_op;
     uint64_t free_bytes;                /* result of no_space_op */
@@ -97,6 +99,7 @@ struct rl_log_hot {
     /* flush */
     int64_t flush_wanted_offset;
     int64_t messages_since_flush;
+    struct rl_timer flush_timer;        /* flush.ms */
     struct rl_op commit_op;
     struct rl_segment_file *commit_file;
     int64_t commit_segment_base;
@@ -163,7 +166,7 @@ static inline struct rl_disk *rl_log_disk(const struct rl_log *log)
 }
 
 /* log_manager.c */
-struct rl_log_manager *rl_log_manager_of(struct rl_shard *shard);
+struct rl_log_manager *rl_log_manager_of(const struct rl_shard *shard);
 struct rl_log_config_ref *rl_log_config_take(struct rl_log_manager *manager,
                                              const struct rl_log_config *config);
 void rl_log_config_drop(struct rl_log_manager *manager, struct rl_log_config_ref *ref);

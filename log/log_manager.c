@@ -14,7 +14,7 @@
 
 enum { NO_SPACE_POLL_NS = 1000000000, FREE_BYTES_TO_RESUME = 4 << 20 };
 
-struct rl_log_manager *rl_log_manager_of(struct rl_shard *shard)
+struct rl_log_manager *rl_log_manager_of(const struct rl_shard *shard)
 {
     struct rl_log_manager *manager = shard->context[RL_CONTEXT_LOG];
 
@@ -64,6 +64,8 @@ static bool finish_closing(struct rl_log *log)
         return false;
     if (hot->close_clean && log->failure == RL_OK && !hot->close_saved)
         return false;
+    if (log->failure != RL_OK)
+        log->manager->unsound = true;
     void (*done)(void *arg) = hot->close_done;
     void *arg = hot->close_arg;
     rl_log_free(log);
@@ -196,6 +198,11 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     shard->context[RL_CONTEXT_LOG] = manager;
     rl_shard_add_turn_hook(shard, on_turn, manager);
     return RL_OK;
+}
+
+bool rl_log_manager_is_sound(const struct rl_shard *shard)
+{
+    return !rl_log_manager_of(shard)->unsound;
 }
 
 void rl_log_manager_stop(struct rl_shard *shard)

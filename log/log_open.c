@@ -52,6 +52,8 @@ static void on_opened(struct rl_op *op)
     if (status == RL_OK) {
         adopt(log, &open->recovery);
     } else {
+        if (status != RL_ENOTFOUND)     /* there is something, and nobody knows what is true of it */
+            log->manager->unsound = true;
         rl_log_free(log);
         log = NULL;
     }

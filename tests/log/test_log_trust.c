@@ -206,3 +206,31 @@ Test(log_trust, an_empty_segment_that_did_not_survive)
     fixture_check(&f);
     fixture_done(&f);
 }
+
+/* A stop is only clean when no log was in doubt: one that had failed, one that was never opened. */
+Test(log_trust, a_log_in_doubt_is_told)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 2);
+    cr_assert(rl_log_manager_is_sound(f.shard));
+    fixture_close(&f, true);
+    cr_assert(rl_log_manager_is_sound(f.shard));
+
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 10, RL_ENOSPACE);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    model_truncate(&f.model, 2);
+    fixture_close(&f, true);                            /* still waiting for space */
+    cr_assert_not(rl_log_manager_is_sound(f.shard));
+
+    fixture_crash(&f, false);
+    cr_assert(rl_log_manager_is_sound(f.shard));
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_LIST, 1, RL_EMFILE);
+    cr_assert_eq(fixture_open(&f), RL_EMFILE);
+    cr_assert_not(rl_log_manager_is_sound(f.shard));
+    fixture_done(&f);
+}
