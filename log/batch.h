@@ -37,11 +37,18 @@ struct rl_batch {
     uint32_t crc;
 };
 
-static inline enum rl_codec rl_batch_codec(const struct rl_batch *b) { return (enum rl_codec)(b->attributes & 7); }
+static inline enum rl_codec rl_batch_codec(const struct rl_batch *b)
+{
+    return (enum rl_codec)(b->attributes & 7);
+}
 static inline bool rl_batch_is_log_append_time(const struct rl_batch *b) { return (b->attributes & 8) != 0; }
 static inline bool rl_batch_is_transactional(const struct rl_batch *b) { return (b->attributes & 16) != 0; }
 static inline bool rl_batch_is_control(const struct rl_batch *b) { return (b->attributes & 32) != 0; }
-static inline int64_t rl_batch_last_offset(const struct rl_batch *b) { return b->base_offset + b->last_offset_delta; }
+/* Defined for any header, also one that was never checked. */
+static inline int64_t rl_batch_last_offset(const struct rl_batch *b)
+{
+    return (int64_t)((uint64_t)b->base_offset + (uint64_t)(int64_t)b->last_offset_delta);
+}
 
 /* Read the header of the batch at bytes[0]; available may reach further than the batch.
  * RL_OK (size_bytes from the length field, <= available); RL_ETRUNCATED (header or body not all

@@ -14,6 +14,8 @@
 #include "log/snapshot.h"
 #include <string.h>
 
+#define FLUSH_MS_MAX ((int64_t)1000 * 1000 * 1000 * 1000)        /* more is: never */
+
 /* ---- segments ---- */
 
 uint32_t rl_log_segment_at(const struct rl_log *log, int64_t offset)
@@ -153,12 +155,18 @@ static void create_advance(struct rl_log *log)
 
 /* ---- life ---- */
 
+static void on_flush_timer(struct rl_timer *timer)
+{
+    rl_log_flush(timer->arg);
+}
+
 struct rl_log_hot *rl_log_heat(struct rl_log *log)
 {
     if (log->hot == NULL) {
         log->hot = rl_alloc_zero(1, sizeof *log->hot);
         log->hot->dirty.log = log;
         log->hot->no_space.log = log;
+        log->hot->flush_timer = (struct rl_timer){ .done = on_flush_timer, .arg = log };
         rl_list_init(&log->hot->deleting);
     }
     return log->hot;
@@ -225,6 +233,7 @@ void rl_log_free(struct rl_log *log)
     struct rl_log_manager *manager = log->manager;
 
     if (log->hot != NULL) {
+        rl_timer_stop(manager->shard, &log->hot->flush_timer);
         rl_expired_free_all(log);
         rl_tail_free(log);
         if (rl_list_linked(&log->hot->dirty.node))
@@ -326,6 +335,20 @@ static void note_appended(struct rl_log *log, struct rl_segment *seg, const stru
     seg->size_bytes += (uint32_t)batch->size_bytes;
 }
 
+/* flush.messages and flush.ms: Kafka's own ways to ask for a flush. */
+static void note_unflushed(struct rl_log *log, const struct rl_batch *batch)
+{
+    const struct rl_log_config *config = rl_log_config_of(log);
+    struct rl_log_hot *hot = log->hot;
+    struct rl_shard *shard = log->manager->shard;
+
+    hot->messages_since_flush += batch->record_count;
+    if (RL_UNLIKELY(hot->messages_since_flush >= config->flush_messages))
+        rl_log_flush(log);
+    else if (RL_UNLIKELY(config->flush_ms < FLUSH_MS_MAX) && !rl_timer_running(&hot->flush_timer))
+        rl_timer_start(shard, &hot->flush_timer, shard->now_ns + config->flush_ms * 1000000);
+}
+
 rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_buffer *buffer,
                         int32_t leader_epoch, struct rl_append_result *ret_result)
 {
@@ -362,9 +385,7 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
     }
     hot->changed = true;
     rl_log_mark_dirty(log);
-    hot->messages_since_flush += batch->record_count;
-    if (RL_UNLIKELY(hot->messages_since_flush >= config->flush_messages))
-        rl_log_flush(log);
+    note_unflushed(log, batch);
 
     *ret_result = (struct rl_append_result){
         .base_offset = batch->base_offset,

@@ -74,7 +74,7 @@ rl_status rl_records_init(struct rl_records *records, const struct rl_batch *bat
 
 rl_status rl_records_next(struct rl_records *records, struct rl_record *ret_record)
 {
-    if (records->left == 0)
+    if (records->left <= 0)
         return records->at == records->end ? RL_ENOTFOUND : RL_ECORRUPT;
 
     struct reader outer = { records->at, records->end, false };

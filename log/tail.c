@@ -2,8 +2,9 @@
  *
  * A run is a stretch of batches that lie next to each other both in memory and in the file.
  * Small batches are copied into a block per log, so that they form long runs and do not pin the
- * large buffer they came in; large ones stay where they are, by reference.  Runs are evicted
- * oldest first over all logs of the shard, once they are written.
+ * large buffer they came in; large ones stay where they are, by reference, and the first of them
+ * is charged with the whole buffer, because that is what it pins: a frame may be a hundred times
+ * its batch.  Runs are evicted oldest first over all logs of the shard, once they are written.
  * Nothing here can fail. */
 #include "log/log_internal.h"
 #include "core/memory.h"
@@ -97,11 +98,13 @@ void rl_tail_append(struct rl_log *log, struct rl_batch *batch, struct rl_buffer
     struct rl_log_hot *hot = log->hot;
     struct rl_log_manager *manager = log->manager;
     uint8_t *data = batch->bytes;
-    size_t charge_bytes = batch->size_bytes;
+    size_t charge_bytes = 0;            /* a buffer is charged once, to its first run */
 
     if (buffer == NULL || batch->size_bytes < COPY_BELOW_BYTES) {
-        charge_bytes = 0;               /* a block is charged once, to its first run */
         data = copy_to_block(log, batch, &buffer, &charge_bytes);
+    } else if (buffer != manager->tail_charged_buffer) {
+        charge_bytes = buffer->capacity;
+        manager->tail_charged_buffer = buffer;
     }
     struct rl_tail_run *run = run_to_extend(hot, buffer, data, segment_base);
     if (run == NULL) {
@@ -209,6 +212,8 @@ static void free_run(struct rl_log_manager *manager, struct rl_tail_run *run)
 {
     manager->tail_used_bytes -= run->charge_bytes;
     rl_list_remove(&run->in_manager);
+    if (manager->tail_charged_buffer == run->buffer)
+        manager->tail_charged_buffer = NULL;            /* the next one may lie at its address */
     rl_buffer_unref(run->buffer);
     rl_free(run);
 }

@@ -1,7 +1,9 @@
 /* tests/log/test_log_append.c — append, read, roll, flush, reopen: against a simple model. */
+#include "core/buffer.h"
 #include "core/memory.h"
 #include "log_fixture.h"
 #include <criterion/criterion.h>
+#include <string.h>
 
 Test(log_append, what_is_appended_is_read)
 {
@@ -57,6 +59,36 @@ Test(log_append, small_and_large_batches_stay_readable_from_memory_and_file)
     fixture_check(&f);
     rl_mem_disk_set_resident(f.mem_disk, false);
     fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* A frame may hold much more than the batch that keeps it: memory, not the batch, is what counts. */
+Test(log_append, a_large_frame_is_not_kept_for_a_small_batch)
+{
+    struct fixture f;
+    uint8_t *bytes;
+    size_t size;
+
+    fixture_init(&f);
+    f.options.tail_bytes = 100000;
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(fixture_append(&f, &(struct batch_spec){ .value_bytes = 20000 }), RL_OK);
+    fixture_settle(&f);
+    cr_assert_eq(fixture_read(&f, 0, 1, 100000, true, &bytes, &size), RL_OK);
+    for (int i = 0; i < 3; i++) {
+        struct rl_buffer *frame = rl_buffer_create(1 << 20, 0);
+        struct rl_append_result result;
+        struct rl_batch batch;
+        memcpy(frame->data, bytes, size);
+        cr_assert_eq(rl_batch_read_header(frame->data, size, &batch), RL_OK);
+        cr_assert_eq(rl_log_append(f.log, &batch, frame, 5, &result), RL_OK);
+        cr_assert_eq(frame->references, 2, "it is written from there");
+        fixture_settle(&f);
+        cr_assert_eq(frame->references, 1, "and costs more than the tail may");
+        rl_buffer_unref(frame);
+    }
+    rl_free(bytes);
     fixture_done(&f);
 }
 
@@ -235,6 +267,24 @@ Test(log_append, flush_messages_flushes_by_itself)
     cr_assert_eq(fixture_append(&f, &(struct batch_spec){ .records = 1 }), RL_OK);
     fixture_settle(&f);
     cr_assert_eq(rl_log_flushed_offset(f.log), 3);
+    fixture_done(&f);
+}
+
+Test(log_append, flush_ms_flushes_by_itself)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    f.config.flush_ms = 500;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(fixture_append(&f, &(struct batch_spec){ 0 }), RL_OK);
+    fixture_settle(&f);
+    rl_mem_advance(f.mem, 499000000);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 0);
+    rl_mem_advance(f.mem, 2000000);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_flushed_offset(f.log), 1);
     fixture_done(&f);
 }
 
