@@ -89,6 +89,7 @@ static void loop_publish_one(struct rl_loop *loop, uint32_t to)
     if (rl_mailbox_waiting(mailbox))
         return;
     loop->congested_count -= waited;
+    loop->again |= waited;              /* hooks ran before: who waited for room must hear of it */
     loop->post_to[to / 64] &= ~((uint64_t)1 << (to % 64));
 }
 
