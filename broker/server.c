@@ -377,10 +377,11 @@ static int server_run_shards(struct server *s)
         RL_WARN("broker", "signals are not handled: %s", rl_status_text(status));
     struct server_visit boot = { .msg = { .handle = server_boot }, .server = s };
     rl_shard_post_foreign(rl_shard_set_get(s->broker.shards, 0), &boot.msg);
+    rl_shard_set_await_stop(s->broker.shards);
+    rl_signals_stop(signals);           /* its thread posts to a shard: it ends before the shards */
     rl_shard_set_join(s->broker.shards, shard_finish, s);
-    rl_signals_stop(signals);
     rl_shard_set_free(s->broker.shards);
-    if (s->logs_closed && rl_log_directory_stop(s->disk, s->config->data_dir) != RL_OK && s->exit_code == RL_EXIT_OK)
+    if (s->logs_closed && logs_are_sound(s) && rl_log_directory_stop(s->disk, s->config->data_dir) != RL_OK && s->exit_code == RL_EXIT_OK)
         s->exit_code = RL_EXIT_STOP_FAILED;
     return s->exit_code;
 }

@@ -104,6 +104,9 @@ rl_status rl_shard_set_start(struct rl_shard_set *set, rl_status (*start)(struct
                              void *arg);
 /* Ask every shard to leave its loop.  Any thread, also a shard. */
 void rl_shard_set_stop(struct rl_shard_set *set);
+/* Wait until every shard has left its loop.  After it threads that post to shards may end: between
+ * this and join nothing that they touch is freed.  Main thread; not for stepped sets. */
+void rl_shard_set_await_stop(struct rl_shard_set *set);
 /* Wait for the threads; finish(shard, arg) runs last on each shard's own thread (NULL: nothing). */
 void rl_shard_set_join(struct rl_shard_set *set, rl_shard_hook_fn *finish, void *arg);
 void rl_shard_set_free(struct rl_shard_set *set);

@@ -240,6 +240,15 @@ static void set_finish_stepped(struct rl_shard_set *set)
     set->phase = RL_SET_FINISHING;
 }
 
+void rl_shard_set_await_stop(struct rl_shard_set *set)
+{
+    RL_ASSERT(set->phase == RL_SET_RUNNING && !set->stepped);
+    pthread_mutex_lock(&set->lock);
+    while (set->arrived < set->count)
+        pthread_cond_wait(&set->changed, &set->lock);
+    pthread_mutex_unlock(&set->lock);
+}
+
 void rl_shard_set_join(struct rl_shard_set *set, rl_shard_hook_fn *finish, void *arg)
 {
     RL_ASSERT(set->phase == RL_SET_RUNNING);
@@ -251,10 +260,7 @@ void rl_shard_set_join(struct rl_shard_set *set, rl_shard_hook_fn *finish, void 
         set_finish_stepped(set);
         return;
     }
-    pthread_mutex_lock(&set->lock);
-    while (set->arrived < set->count)
-        pthread_cond_wait(&set->changed, &set->lock);
-    pthread_mutex_unlock(&set->lock);
+    rl_shard_set_await_stop(set);
     rl_helpers_stop(set->helpers);
     set->helpers = NULL;
     set_await(set, set->count, RL_SET_FINISHING);
