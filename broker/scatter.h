@@ -28,11 +28,13 @@ struct rl_scatter_call {                /* all items of one owner */
     struct rl_scatter *scatter;
     struct rl_shard *owner;
     struct rl_scatter_item *items, **items_end;
-    uint32_t outstanding;               /* the owner's own count */
-    struct rl_timer timer;              /* the owner's own */
-    bool finished;                      /* the owner said rl_scatter_call_done */
-    bool returned;                      /* the connection's shard knows */
-    bool cancelling;                    /* the connection's shard asked for an early end */
+    /* the owner's, while the call is out */
+    uint32_t outstanding;               /* its own count */
+    bool finished;                      /* it said rl_scatter_call_done */
+    struct rl_timer timer;
+    /* the connection's shard's; a word apart from the owner's, since compilers read flags together */
+    bool returned;                      /* it knows that the call is finished */
+    bool cancelling;                    /* it asked for an early end */
     struct rl_msg cancel_msg;
 };
 
