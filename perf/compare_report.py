@@ -1,0 +1,136 @@
+"""perf/compare_report.py — perf/compare's results as a table, as Markdown and as plots."""
+import statistics
+
+MISSED, MET = "missed", "met"
+
+
+def number(value):
+    """Three figures, no exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def summary(metric, pairs):
+    """Medians of both sides, and median and range of the ratios pair by pair."""
+    ours = [p["ringlog"][metric.key] for p in pairs]
+    theirs = [p["kafka"][metric.key] for p in pairs]
+    ratios = [a / b for a, b in zip(ours, theirs) if b > 0]
+    result = {"ringlog": statistics.median(ours), "kafka": statistics.median(theirs),
+              "ringlog_range": (min(ours), max(ours)), "kafka_range": (min(theirs), max(theirs)),
+              "ratios": ratios, "ratio": statistics.median(ratios) if ratios else None, "verdict": ""}
+    measured, target = (result["ratio"], metric.ratio) if metric.ratio is not None \
+        else (result["ringlog"], metric.bound)
+    if target is not None and measured is not None:
+        result["verdict"] = MET if (measured >= target if metric.higher else measured <= target) else MISSED
+    return result
+
+
+def ratio_text(s):
+    if s["ratio"] is None:
+        return "-"
+    return f"{number(s['ratio'])} ({number(min(s['ratios']))}–{number(max(s['ratios']))})"
+
+
+def each(rows, results):
+    for row in rows:
+        if row.number in results:
+            for metric in row.metrics:
+                yield row, metric, summary(metric, results[row.number]["pairs"])
+
+
+def table(rows, results, out):
+    lines = [("row", "", "ringlog", "Kafka", "unit", "ratio (range)", "target", "")]
+    for row, metric, s in each(rows, results):
+        lines.append((row.number, f"{row.title}: {metric.label}", number(s["ringlog"]), number(s["kafka"]),
+                      metric.unit, ratio_text(s), metric.target_text(), s["verdict"]))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        cells = (c.rjust(w) if i in (2, 3) else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths)))
+        print("  ".join(cells).rstrip(), file=out)
+
+
+def markdown(rows, results, directory):
+    done = [row for row in rows if row.number in results]
+    if not done:
+        return
+    text = ["# ringlog and Apache Kafka side by side", "",
+            "Made by `perf/compare`; how it measures is said in [README.md](README.md). Medians; ratios "
+            "ringlog ÷ Kafka pair by pair, median and range.", "",
+            "![ratios](ratios.svg)", "",
+            "| row | metric | ringlog | Kafka | unit | ratio (range) | target | |",
+            "|---|---|---:|---:|---|---|---|---|"]
+    for row, metric, s in each(rows, results):
+        first = f"{row.number} {row.title}" if metric is row.metrics[0] else ""
+        text.append(f"| {first} | {metric.label} | {number(s['ringlog'])} | {number(s['kafka'])} | {metric.unit} | "
+                    f"{ratio_text(s)} | {metric.target_text()} | {s['verdict']} |")
+    text += ["", "## What each row does", ""]
+    for row in done:
+        r = results[row.number]
+        text.append(f"- **{row.number} {row.title}**: {row.statement}. {len(r['pairs'])} pairs, "
+                    f"{r['date']}, {r['revision']}, Kafka {r['kafka']}.")
+    text += ["", "## Machine", ""]
+    text += sorted({f"- {results[row.number]['machine']}" for row in done})
+    text += ["", "![figures of both](figures.svg)", ""]
+    (directory / "results.md").write_text("\n".join(text))
+
+
+def plots(rows, results, directory):
+    import matplotlib
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "ringlog", "font.size": 9, "axes.spines.top": False,
+                                "axes.spines.right": False})
+    shown = list(each(rows, results))
+    if shown:
+        plot_ratios(shown, directory / "ratios.svg")
+        plot_figures(shown, directory / "figures.svg")
+
+
+def save(figure, path):
+    import matplotlib.pyplot
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    matplotlib.pyplot.close(figure)
+
+
+def plot_ratios(shown, path):
+    import matplotlib.pyplot as plt
+    shown = [(row, m, s) for row, m, s in shown if s["ratio"]]
+    figure, axis = plt.subplots(figsize=(8, 0.32 * len(shown) + 1))
+    for y, (row, metric, s) in enumerate(reversed(shown)):
+        axis.plot([min(s["ratios"]), max(s["ratios"])], [y, y], color="#1f5fa8", linewidth=2)
+        axis.plot(s["ratio"], y, "o", color="#1f5fa8", markersize=5)
+        if metric.ratio is not None:
+            axis.plot(metric.ratio, y, "|", color="#b03020", markersize=13, markeredgewidth=2)
+    axis.axvline(1, color="#888888", linewidth=1)
+    axis.set_xscale("log")
+    axis.set_yticks(range(len(shown)))
+    axis.set_yticklabels([f"{row.number} {row.title}: {m.label}{' (more is better)' if m.higher else ''}"
+                          for row, m, _ in reversed(shown)])
+    axis.set_xlabel("ringlog ÷ Kafka: median and range of pairs; red: target")
+    axis.grid(axis="x", which="both", color="#e4e4e4", linewidth=0.6)
+    axis.set_axisbelow(True)
+    save(figure, path)
+
+
+def plot_figures(shown, path):
+    import matplotlib.pyplot as plt
+    columns = 3
+    lines = (len(shown) + columns - 1) // columns
+    figure, axes = plt.subplots(lines, columns, figsize=(9, 1.2 * lines), squeeze=False)
+    for axis in axes.flat[len(shown):]:
+        axis.axis("off")
+    for axis, (row, metric, s) in zip(axes.flat, shown):
+        for y, side, color in ((1, "ringlog", "#1f5fa8"), (0, "kafka", "#999999")):
+            axis.barh(y, s[side], color=color, height=0.6)
+            low, high = s[side + "_range"]
+            axis.plot([low, high], [y, y], color="black", linewidth=1)
+            axis.text(max(high, s[side]), y, f" {number(s[side])}", va="center", fontsize=8)
+        axis.set_yticks([1, 0])
+        axis.set_yticklabels(["ringlog", "Kafka"], fontsize=8)
+        axis.set_xticks([])
+        axis.margins(x=0.25)
+        axis.set_title(f"{row.number} {metric.label}, {metric.unit}", fontsize=8, loc="left")
+    figure.tight_layout()
+    save(figure, path)
