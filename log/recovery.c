@@ -160,6 +160,12 @@ static bool trust(struct run *run, struct rl_log_point point)
     return true;
 }
 
+/* Nothing that was written can have been lost: only the very last write may be torn. */
+static bool is_proven(const struct run *run)
+{
+    return run->r->same_mount && !run->files.sync_failed;
+}
+
 static rl_status choose_trusted(struct run *run)
 {
     const struct rl_recovery *r = run->r;
@@ -168,7 +174,9 @@ static rl_status choose_trusted(struct run *run)
         run->trusted.offset = r->segments[0].base_offset;
         return RL_OK;
     }
-    if (r->same_mount && !run->files.sync_failed && trust(run, run->checkpoint.saved))
+    /* The save point may lie before the recovery point: then it says less. */
+    if (is_proven(run) && run->checkpoint.saved.offset > run->checkpoint.recovery.offset &&
+        trust(run, run->checkpoint.saved))
         return RL_OK;
     if (trust(run, run->checkpoint.recovery))
         return RL_OK;
@@ -382,8 +390,15 @@ static void begin_index(struct run *run, uint32_t i, struct rl_segment_walk *wal
     walk->next_offset = seg->base_offset;
 }
 
-/* Without a checkpoint: is there a sound batch behind a damaged one?  Then it is damage, not the
- * end.  On true the walk goes on behind it. */
+/* Is what does not make sense perhaps no torn end?  Without a checkpoint nothing says what was
+ * flushed; on a proven mount nothing in the middle can be torn. */
+static bool may_be_damage(const struct run *run)
+{
+    return !run->has_checkpoint || is_proven(run);
+}
+
+/* Is there a sound batch behind a damaged one?  Then it is damage, not the end.  On true the walk
+ * goes on behind it. */
 static bool skip_damage(struct run *run, struct rl_segment_walk *walk)
 {
     uint8_t header[RL_BATCH_HEADER_BYTES];
@@ -454,8 +469,7 @@ static rl_status walk_segment(struct run *run, uint32_t i, struct rl_segment_wal
     walk->end_pos = (uint32_t)RL_MIN(bytes, (uint64_t)INT32_MAX);
     begin_index(run, i, walk);
     walk->crc_from_pos = i == run->trusted_segment ? run->trusted.pos : 0;
-    if (r->same_mount && !run->files.sync_failed && run->has_checkpoint &&
-        walk->end_pos > HASHED_TAIL_BYTES)
+    if (is_proven(run) && run->has_checkpoint && walk->end_pos > HASHED_TAIL_BYTES)
         walk->crc_from_pos = RL_MAX(walk->crc_from_pos, walk->end_pos - HASHED_TAIL_BYTES);
     for (;;) {
         status = rl_segment_walk(walk, on_batch, run);
@@ -469,7 +483,7 @@ static rl_status walk_segment(struct run *run, uint32_t i, struct rl_segment_wal
             walk->next_offset = run->trusted.offset;
             continue;
         }
-        if (status != RL_OK && status != RL_ECANCELLED && !run->has_checkpoint &&
+        if (status != RL_OK && status != RL_ECANCELLED && may_be_damage(run) &&
             skip_damage(run, walk)) {
             RL_ERROR("log", "%s/%020" PRId64 ".log: damaged batch before position %u is kept and "
                      "not served", r->directory, r->segments[i].base_offset, walk->pos);
@@ -479,7 +493,7 @@ static rl_status walk_segment(struct run *run, uint32_t i, struct rl_segment_wal
     }
     *ret_end = last || status == RL_ECANCELLED ||
                walk->next_offset != r->segments[i + 1].base_offset;
-    if (*ret_end && !last && status != RL_ECANCELLED && !run->has_checkpoint &&
+    if (*ret_end && !last && status != RL_ECANCELLED && may_be_damage(run) &&
         next_segment_is_sound(run, i)) {
         RL_ERROR("log", "%s/%020" PRId64 ".log: damaged from position %u on, kept and not served",
                  r->directory, r->segments[i].base_offset, walk->pos);

@@ -6,9 +6,11 @@
  *   - Behind it batches are walked, with CRC, up to the first that is torn, damaged or not the
  *     next one; from there on the log is cut: that can only be what was never acknowledged as
  *     flushed.  If the very same mount is still there, nothing written was lost: the walk begins
- *     at the save point and hashes only the last few MiB, for a torn last write.
- *   - Without a valid checkpoint nothing says what was flushed: damage that is followed by sound
- *     batches is kept, only a tail with nothing sound behind it is cut.
+ *     at the save point (if that is the later one) and hashes only the last few MiB, for a torn
+ *     last write.
+ *   - Without a valid checkpoint nothing says what was flushed, and on the very same mount nothing
+ *     but the end can be torn: damage that is followed by sound batches is kept, only a tail with
+ *     nothing sound behind it is cut.
  *   - After a failed sync (the mark in the directory) bytes behind the recovery point may be in
  *     memory only: they are written again and synced before they count. */
 #ifndef RL_LOG_RECOVERY_H

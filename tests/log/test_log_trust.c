@@ -4,6 +4,8 @@
 #include "core/memory.h"
 #include "log_fixture.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 static const struct batch_spec one = { .value_bytes = 100 };
 
@@ -233,4 +235,46 @@ Test(log_trust, a_log_in_doubt_is_told)
     cr_assert_eq(fixture_open(&f), RL_EMFILE);
     cr_assert_not(rl_log_manager_is_sound(f.shard));
     fixture_done(&f);
+}
+
+/* R3: where the save point lies before the recovery point, a start on the same mount cut at damage
+ * that was on stable storage; and what was written later was cut with it. */
+Test(log_trust, a_flipped_bit_after_a_kill_takes_one_batch)
+{
+    for (int32_t wrong = 6; wrong < 15; wrong++) {
+        struct fixture f;
+        uint8_t *bytes;
+        size_t size;
+
+        fixture_init(&f);
+        f.config.segment_bytes = 1000;
+        f.options.tail_bytes = 0;
+        fixture_crash(&f, false);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_directory_recovered(f.mem_disk, FIXTURE_DATA_DIR), RL_OK);
+        append(&f, 3);
+        fixture_flush(&f);
+        append(&f, 3);                                  /* rolls: sealed, synced and saved */
+        fixture_flush(&f);
+        append(&f, 10);
+        const struct model_batch *batch = &f.model.batches[wrong];
+        size_t at = batch->size_bytes - 3;
+        int64_t base = wrong / 5 * 5;                   /* 5 batches in a segment */
+        char path[300];
+        for (int32_t i = (int32_t)base; i < wrong; i++)
+            at += f.model.batches[i].size_bytes;
+        fixture_crash(&f, false);
+        snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%020lld.log", (long long)base);
+        fixture_file_flip(&f, path, at, 4);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_end_offset(f.log), 16, "damage at %d: the log ends at %lld", wrong,
+                     (long long)rl_log_end_offset(f.log));
+        for (int64_t offset = 0; offset < 16; offset++) {
+            rl_status status = fixture_read(&f, offset, 16, 1, true, &bytes, &size);
+            cr_assert_eq(status, offset == wrong ? RL_ECORRUPT : RL_OK);
+            cr_assert(status != RL_OK || memcmp(bytes, f.model.batches[offset].bytes, size) == 0);
+            rl_free(bytes);
+        }
+        fixture_done(&f);
+    }
 }
