@@ -6,7 +6,7 @@ compiled into build/clients/classes.
 import glob
 import os
 
-from harness import BUILD, HERE, checks_by_program, new_topic, run
+from harness import BUILD, HERE, Failed, checks_by_program, new_topic, run
 
 JARS = os.path.join(BUILD, "jars")
 CLASSES = os.path.join(BUILD, "classes")
@@ -18,12 +18,26 @@ def newest(paths):
     return max((os.path.getmtime(p) for p in paths), default=0)
 
 
+_fetch_failure = None
+
+
 def jars():
-    """Kafka's jars and what they need; returns the class path."""
+    """Kafka's jars and what they need, fetched once; returns the class path."""
+    global _fetch_failure
+    if _fetch_failure:
+        raise _fetch_failure
     mark = os.path.join(JARS, ".complete")
     if newest([mark] if os.path.exists(mark) else []) < os.path.getmtime(POM):
-        run(["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies",
-             f"-DoutputDirectory={JARS}"], timeout=600)
+        for attempt in (1, 2):      # a package mirror may hiccup
+            try:
+                run(["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies",
+                     f"-DoutputDirectory={JARS}"], timeout=600)
+                break
+            except Failed as failure:
+                if attempt == 2:
+                    _fetch_failure = Failed("Maven cannot fetch Kafka's jars: is there a network "
+                                            f"to Maven Central?\n{str(failure)[:300]}")
+                    raise _fetch_failure from None
         with open(mark, "w", encoding="utf-8"):
             pass
     return f"{JARS}/*"
