@@ -4,7 +4,6 @@
 #include "core/memory.h"
 #include "log_fixture.h"
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 static const struct batch_spec one = { .value_bytes = 100 };
@@ -87,32 +86,48 @@ Test(log_trust, a_flush_goes_on_when_there_is_space_again)
     fixture_done(&f);
 }
 
+/* A checkpoint whose save point is the start of the active segment (offset 10) and whose recovery
+ * point lies in the middle of it (13): retention writes such a one. */
+static void make_save_point_lag(struct fixture *f, int64_t producer_id)
+{
+    fixture_init(f);
+    f->config.segment_bytes = 1000;                     /* five batches */
+    f->options.tail_bytes = 0;
+    fixture_crash(f, false);
+    cr_assert_eq(fixture_open(f), RL_OK);
+    cr_assert_eq(rl_log_directory_recovered(f->mem_disk, FIXTURE_DATA_DIR), RL_OK);
+    for (int32_t i = 0; i < 13; i++) {
+        struct batch_spec spec = { .value_bytes = 100, .seed = (uint64_t)i,
+                                   .producer_id = producer_id, .base_sequence = i };
+        cr_assert_eq(fixture_append(f, &spec), RL_OK);
+        fixture_settle(f);
+    }
+    fixture_flush(f);
+    f->config.retention_bytes = 1;
+    rl_log_set_config(f->log, &f->config);
+    rl_log_maintain(f->log, 13);
+    fixture_settle(f);
+    cr_assert_eq(rl_log_start_offset(f->log), 10);
+    f->config.retention_bytes = -1;
+    rl_log_set_config(f->log, &f->config);
+}
+
 /* R10: a walk that began before the recovery point noted some batches twice, and pushed others
  * out of the windows. */
 Test(log_trust, windows_do_not_shrink_when_a_segment_is_walked_twice)
 {
     struct fixture f;
-    struct batch_spec spec = { .value_bytes = 180, .producer_id = 7 };
+    struct batch_spec spec = { .value_bytes = 100, .producer_id = 7 };
 
-    fixture_init(&f);
-    f.config.segment_bytes = 1000;
+    make_save_point_lag(&f, 7);
+    fixture_crash(&f, true);
     cr_assert_eq(fixture_open(&f), RL_OK);
-    for (; spec.base_sequence < 10; spec.base_sequence++) {
-        /* what follows a roll is flushed with what is before it, and then the roll is saved */
-        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
-        if (spec.base_sequence % 2 == 1)
-            fixture_flush(&f);
-    }
-    for (int32_t end = 10; end < 20; end++) {
-        fixture_crash(&f, true);
-        cr_assert_eq(fixture_open(&f), RL_OK);
-        cr_assert_eq(rl_log_end_offset(f.log), end);
-        for (spec.base_sequence = end - 5; spec.base_sequence < end; spec.base_sequence++)
-            cr_assert_eq(fixture_append(&f, &spec), RL_EDUPLICATE, "end %d: %d is forgotten", end,
-                         spec.base_sequence);
-        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
-        fixture_flush(&f);
-    }
+    cr_assert_eq(rl_log_end_offset(f.log), 13);
+    for (spec.base_sequence = 8; spec.base_sequence < 13; spec.base_sequence++)
+        cr_assert_eq(fixture_append(&f, &spec), RL_EDUPLICATE, "%d is forgotten",
+                     spec.base_sequence);
+    cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+    fixture_flush(&f);
     fixture_check(&f);
     fixture_done(&f);
 }
@@ -241,36 +256,22 @@ Test(log_trust, a_log_in_doubt_is_told)
  * that was on stable storage; and what was written later was cut with it. */
 Test(log_trust, a_flipped_bit_after_a_kill_takes_one_batch)
 {
-    for (int32_t wrong = 6; wrong < 15; wrong++) {
+    for (int32_t wrong = 10; wrong < 14; wrong++) {
         struct fixture f;
         uint8_t *bytes;
-        size_t size;
+        size_t size, at = 0;
 
-        fixture_init(&f);
-        f.config.segment_bytes = 1000;
-        f.options.tail_bytes = 0;
+        make_save_point_lag(&f, 0);
+        append(&f, 2);
         fixture_crash(&f, false);
-        cr_assert_eq(fixture_open(&f), RL_OK);
-        cr_assert_eq(rl_log_directory_recovered(f.mem_disk, FIXTURE_DATA_DIR), RL_OK);
-        append(&f, 3);
-        fixture_flush(&f);
-        append(&f, 3);                                  /* rolls: sealed, synced and saved */
-        fixture_flush(&f);
-        append(&f, 10);
-        const struct model_batch *batch = &f.model.batches[wrong];
-        size_t at = batch->size_bytes - 3;
-        int64_t base = wrong / 5 * 5;                   /* 5 batches in a segment */
-        char path[300];
-        for (int32_t i = (int32_t)base; i < wrong; i++)
+        for (int32_t i = 10; i <= wrong; i++)
             at += f.model.batches[i].size_bytes;
-        fixture_crash(&f, false);
-        snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%020lld.log", (long long)base);
-        fixture_file_flip(&f, path, at, 4);
+        fixture_file_flip(&f, FIXTURE_DIRECTORY "/00000000000000000010.log", at - 3, 4);
         cr_assert_eq(fixture_open(&f), RL_OK);
-        cr_assert_eq(rl_log_end_offset(f.log), 16, "damage at %d: the log ends at %lld", wrong,
+        cr_assert_eq(rl_log_end_offset(f.log), 15, "damage at %d: the log ends at %lld", wrong,
                      (long long)rl_log_end_offset(f.log));
-        for (int64_t offset = 0; offset < 16; offset++) {
-            rl_status status = fixture_read(&f, offset, 16, 1, true, &bytes, &size);
+        for (int64_t offset = 10; offset < 15; offset++) {
+            rl_status status = fixture_read(&f, offset, 15, 1, true, &bytes, &size);
             cr_assert_eq(status, offset == wrong ? RL_ECORRUPT : RL_OK);
             cr_assert(status != RL_OK || memcmp(bytes, f.model.batches[offset].bytes, size) == 0);
             rl_free(bytes);
