@@ -50,7 +50,8 @@ struct rl_create_topic {
     uint32_t override_count;
     bool validate_only;
     /* out */
-    rl_status status;                   /* RL_OK: every shard has it ONLINE; RL_EEXIST; RL_EINVAL
+    rl_status status;                   /* RL_OK: every shard has it ONLINE; RL_EEXIST (they
+                                           have it already); RL_EINVAL
                                            (name, collision in . and _, overrides not UTF-8);
                                            RL_ERANGE (fewer than 1 partition); RL_ETOOLARGE (too
                                            many, or overrides beyond a megabyte); RL_EIO,
@@ -61,6 +62,7 @@ struct rl_create_topic {
     void *arg;
     struct rl_msg msg;                  /* replicate/ only, from here */
     struct rl_shard *from;
+    struct rl_list link;
 };
 void rl_controller_create_topic(struct rl_shard *from, struct rl_create_topic *call);
 

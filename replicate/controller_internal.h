@@ -73,6 +73,7 @@ struct topic_entry {                    /* a key "topics/<name>", controller onl
     struct rl_metadata_op op;           /* the commit in flight */
     struct rl_text value;
     struct rl_create_topic *create;     /* to be answered */
+    struct rl_list creates;             /* calls for the same name that came meanwhile */
     struct rl_list deletes;             /* calls to be answered, or not begun yet */
 };
 

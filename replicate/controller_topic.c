@@ -33,6 +33,7 @@ static struct topic_entry *entry_create(struct rl_controller *c, struct rl_slice
         if (*at == '.')
             *at = '_';
     rl_list_init(&entry->deletes);
+    rl_list_init(&entry->creates);
     rl_table_put(&c->by_name, rl_slice_of_string(entry->name), entry);
     rl_table_put(&c->by_collision, rl_slice_of_string(entry->collision), entry);
     c->busy++;
@@ -61,8 +62,22 @@ static void answer_deletes(struct topic_entry *entry, rl_status status)
         rl_controller_delete_answer(RL_LIST_ENTRY(link, struct rl_delete_topic, link), status);
 }
 
+/* Those who came while the topic was being created: now every shard has it, or it failed. */
+static void answer_late_creates(struct topic_entry *entry, rl_status status)
+{
+    struct rl_list *link;
+    while ((link = rl_list_pop_front(&entry->creates)) != NULL) {
+        struct rl_create_topic *call = RL_LIST_ENTRY(link, struct rl_create_topic, link);
+        snprintf(call->reason, sizeof call->reason,
+                 status == RL_OK ? "Topic '%s' already exists." : "Topic '%s' could not be stored.",
+                 entry->name);
+        rl_controller_create_answer(call, status == RL_OK ? RL_EEXIST : status);
+    }
+}
+
 static void answer_create(struct topic_entry *entry, rl_status status)
 {
+    answer_late_creates(entry, status);
     struct rl_create_topic *call = entry->create;
     if (call == NULL)
         return;
@@ -297,9 +312,20 @@ static struct rl_uuid topic_id_random(struct rl_shard *shard)
     return id;
 }
 
+/* Who hears that a topic exists may use it at once, on every shard: so the answer waits. */
+static bool create_is_under_way(const struct topic_entry *entry)
+{
+    return entry != NULL && entry->create != NULL && !entry_is_going(entry);
+}
+
 void rl_controller_topic_create(struct rl_controller *c, struct rl_create_topic *call)
 {
     rl_status status = create_check(c, call);
+    struct topic_entry *same = rl_table_find(&c->by_name, call->name);
+    if (status == RL_EEXIST && create_is_under_way(same)) {
+        rl_list_push_back(&same->creates, &call->link);
+        return;
+    }
     if (status != RL_OK || call->validate_only) {
         rl_controller_create_answer(call, status);
         return;
