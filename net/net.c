@@ -53,8 +53,10 @@ static void net_on_turn(struct rl_shard *shard, void *arg)
     net->turn++;
     if (!rl_list_empty(&net->congested) && !rl_shard_congested(shard))
         net_resume_congested(net);
-    if (!rl_list_empty(&net->resume))
+    if (!rl_list_empty(&net->resume)) {
         net_resume_receiving(net);
+        rl_shard_again(shard);          /* the hooks of those who serve these requests are over */
+    }
     while ((node = rl_list_pop_front(&net->to_send)) != NULL)
         rl_send_collect(RL_LIST_ENTRY(node, struct rl_connection, send_link));
     if (!rl_list_empty(&net->resume))
