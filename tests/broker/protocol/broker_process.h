@@ -46,11 +46,11 @@ void broker_done(struct broker *b);
  * The settings may be left out. */
 #define PROTOCOL_TEST(SUITE, NAME, ...) \
     static void SUITE##_##NAME(struct broker *b); \
-    Test(SUITE, NAME##_1_shard, .timeout = 100) \
+    Test(SUITE, NAME##_1_shard, .timeout = 180) \
     { \
         broker_run_test(1, (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL }, SUITE##_##NAME); \
     } \
-    Test(SUITE, NAME##_4_shards, .timeout = 100) \
+    Test(SUITE, NAME##_4_shards, .timeout = 180) \
     { \
         broker_run_test(4, (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL }, SUITE##_##NAME); \
     } \

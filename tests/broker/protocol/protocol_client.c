@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_SECONDS 20
+#define PATIENCE_SECONDS 40
 #define ARENA_CHUNK_BYTES 4096
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 #define SIZE_BYTES 4
