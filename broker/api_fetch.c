@@ -12,6 +12,11 @@
 #include "core/buffer.h"
 #include "replicate/metadata_image.h"
 
+/* A round is granted this part of what all replies of the shard may still take, so that answers
+ * become smaller while clients do not read theirs; and never nothing. */
+#define FETCH_SHARE     4
+#define FETCH_BYTES_MIN ((size_t)64 << 10)
+
 static const uint8_t empty_records[1];
 
 static void fetch_collect(struct rl_fetch *f, bool forced);
@@ -145,6 +150,7 @@ static void fetch_watch(struct rl_fetch *f)
     struct rl_shard *shard = rl_request_shard(f->request);
     if (!rl_timer_running(&f->timer))
         rl_timer_start(shard, &f->timer, f->deadline_ns);
+    rl_request_announce_reply(f->request, 0);
     f->scatter.run = rl_fetch_watch_run;
     f->scatter.done = on_watch_done;
     f->scatter.returned = on_watch_returned;
@@ -174,8 +180,21 @@ static void on_collected(struct rl_scatter *scatter)
         fetch_watch(f);
 }
 
+/* How much this round may read, known and told to the connection before anything is read. */
+static void fetch_grant(struct rl_fetch *f)
+{
+    rl_request_announce_reply(f->request, 0);
+    size_t left_bytes = rl_net_reply_bytes_left(rl_request_shard(f->request));
+    size_t share_bytes = RL_MAX(left_bytes / FETCH_SHARE, FETCH_BYTES_MIN);
+    f->max_bytes = RL_MIN(f->asked_max_bytes, share_bytes);
+    f->min_bytes = f->max_bytes < f->asked_max_bytes ? RL_MIN(f->asked_min_bytes, f->max_bytes)
+                                                     : f->asked_min_bytes;
+    rl_request_announce_reply(f->request, f->max_bytes);
+}
+
 static void fetch_collect(struct rl_fetch *f, bool forced)
 {
+    fetch_grant(f);
     f->forced = forced;
     f->scatter.run = rl_fetch_collect_run;
     f->scatter.done = on_collected;
@@ -274,13 +293,13 @@ static bool fetch_topic(struct rl_fetch *f, const struct rl_fetch_request_topic 
     return true;
 }
 
-/* What the answer may hold: known before anything is read, and told to the connection. */
-static void fetch_announce(const struct rl_fetch *f)
+/* No answer is larger than what is asked of all partitions together. */
+static void fetch_limit(struct rl_fetch *f)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < f->entry_count; i++)
         bytes += f->entries[i].max_bytes;
-    rl_request_announce_reply(f->request, RL_MIN(bytes, f->max_bytes));
+    f->asked_max_bytes = RL_MIN(bytes, f->asked_max_bytes);
 }
 
 static bool fetch_prepare(struct rl_fetch *f, const struct rl_fetch_request *asked)
@@ -320,16 +339,16 @@ void rl_api_fetch(struct rl_request *request, const void *message)
     const struct rl_shard *shard = rl_request_shard(request);
     int32_t fetch_max_bytes = rl_broker_of(shard)->config->fetch_max_bytes;
     f->request = request;
-    f->min_bytes = (size_t)RL_MAX(asked->min_bytes, 0);
-    f->max_bytes = (size_t)RL_MAX(RL_MIN(asked->max_bytes, fetch_max_bytes), 0);
+    f->asked_max_bytes = (size_t)RL_MAX(RL_MIN(asked->max_bytes, fetch_max_bytes), 0);
+    f->asked_min_bytes = RL_MIN((size_t)RL_MAX(asked->min_bytes, 0), f->asked_max_bytes);
     f->read_committed = asked->isolation_level == 1;
     f->deadline_ns = shard->now_ns + (int64_t)RL_MAX(asked->max_wait_ms, 0) * 1000000;
     f->timer = (struct rl_timer){ .done = on_max_wait, .arg = f };
     rl_scatter_init(&f->scatter, request, NULL, NULL);
     if (!fetch_prepare(f, asked))
         return;
-    fetch_announce(f);
+    fetch_limit(f);
     request->state = f;
     request->on_cancel = on_connection_gone;
-    fetch_collect(f, f->min_bytes == 0 || shard->now_ns >= f->deadline_ns);
+    fetch_collect(f, f->asked_min_bytes == 0 || shard->now_ns >= f->deadline_ns);
 }

@@ -40,7 +40,8 @@ struct rl_fetch {
     struct rl_request *request;
     struct rl_fetch_entry *entries;     /* in the order of the request */
     uint32_t entry_count;
-    size_t min_bytes, max_bytes;
+    size_t asked_min_bytes, asked_max_bytes;
+    size_t min_bytes, max_bytes;        /* of this round */
     int64_t deadline_ns;
     bool read_committed;
     bool forced;                        /* this round reads whatever there is */

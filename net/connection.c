@@ -99,6 +99,7 @@ void rl_connection_check_free(struct rl_connection *conn)
     }
     if (conn->request_count != 0)
         return;
+    rl_reply_bytes_take(conn, conn->reply_bytes);       /* what was never sent */
     rl_list_remove(&conn->link);
     conn->magic = 0;
     rl_free(conn);

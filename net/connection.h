@@ -27,6 +27,8 @@
 #define RL_TURN_REQUESTS_MAX 256u
 /* A connection with more unsent reply bytes than this begins no request... */
 #define RL_REPLY_BYTES_MAX ((size_t)8 * 1024 * 1024)
+/* ...and one with any while all of a shard together have more than this. */
+#define RL_NET_REPLY_BYTES_MAX ((size_t)256 * 1024 * 1024)
 /* Bytes that came while a connection was paused; beyond this it stops receiving. */
 #define RL_SPILL_BYTES_MAX ((size_t)64 * 1024)
 /* The same for all connections of a shard together. */
@@ -92,6 +94,7 @@ struct rl_net {
     struct rl_list partial;             /* holders of a partly received frame, by progress */
     struct rl_timer stall_timer;
     size_t spill_bytes;
+    size_t reply_bytes;                 /* of all connections */
 
     struct rl_timer idle_timer;
     int64_t idle_step_ns;               /* activity is noted this coarsely */
@@ -147,7 +150,7 @@ struct rl_connection {
     struct rl_list sent;                /* whole in the send in flight */
     struct rl_list send_link;
     struct rl_send *send;               /* in flight, or NULL */
-    size_t reply_bytes;                 /* answered and not yet taken by the kernel */
+    size_t reply_bytes;                 /* answered or announced, and not yet taken by the kernel */
     size_t head_at;                     /* bytes of the first request's current chunk done */
     uint32_t head_chunk;
     bool head_begun;                    /* its size prefix is sent */
@@ -198,6 +201,17 @@ void rl_receive_on_bulk_timer(struct rl_timer *timer);
 void rl_receive_on_stall_timer(struct rl_timer *timer);
 
 /* ---- request.c ---- */
+static inline void rl_reply_bytes_add(struct rl_connection *conn, size_t bytes)
+{
+    conn->reply_bytes += bytes;
+    conn->net->reply_bytes += bytes;
+}
+static inline void rl_reply_bytes_take(struct rl_connection *conn, size_t bytes)
+{
+    RL_ASSERT(bytes <= conn->reply_bytes && bytes <= conn->net->reply_bytes);
+    conn->reply_bytes -= bytes;
+    conn->net->reply_bytes -= bytes;
+}
 struct rl_request *rl_request_create(struct rl_connection *conn);
 /* Unlink, give everything back.  May free a closing connection that nobody holds. */
 void rl_request_release(struct rl_request *request);

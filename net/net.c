@@ -199,6 +199,11 @@ void rl_net_stop(struct rl_shard *shard)
     rl_free(net);
 }
 
+size_t rl_net_reply_bytes_left(const struct rl_shard *shard)
+{
+    return RL_NET_REPLY_BYTES_MAX - RL_MIN(rl_net_of(shard)->reply_bytes, RL_NET_REPLY_BYTES_MAX);
+}
+
 uint32_t rl_net_connection_count(const struct rl_shard *shard)
 {
     return rl_net_of(shard)->connection_count;

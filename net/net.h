@@ -95,7 +95,8 @@ void rl_net_drain(struct rl_shard *shard, int64_t grace_ns, void (*done)(void *a
 
 /* The answer is going to need up to so many bytes of memory, although it may come much later:
  * until then they count as reply bytes in flight, so that a client that asks ahead without reading
- * holds about one large reply and not as many as it asked for.  At most once, before the answer. */
+ * holds about one large reply and not as many as it asked for.  Replaces what was announced for
+ * this request before; 0 while nothing is being read for it. */
 void rl_request_announce_reply(struct rl_request *request, size_t bytes);
 /* Answer: the 4-byte size prefix is added by net; chunks (copied array, references taken over)
  * are the response header and body.  Chunks without a buffer must be static or in the request's
@@ -117,6 +118,10 @@ void rl_connection_local_address(const struct rl_connection *connection, char ho
                                  uint16_t *ret_port);
 void rl_connection_peer_address(const struct rl_connection *connection, char host[RL_HOST_BYTES],
                                 uint16_t *ret_port);
+/* How many reply bytes, announced ones too, all connections of this shard together should still
+ * add to those that the kernel has not taken yet (256 MiB).  A goal, not a limit: who makes large
+ * replies makes them smaller as it shrinks. */
+size_t rl_net_reply_bytes_left(const struct rl_shard *shard);
 /* Connections on this shard. */
 uint32_t rl_net_connection_count(const struct rl_shard *shard);
 

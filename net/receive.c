@@ -163,6 +163,12 @@ void rl_receive_want_resume(struct rl_connection *conn)
     rl_net_need_turn(conn->net);
 }
 
+/* Unsent reply bytes with which this connection may still begin a request. */
+static size_t receive_reply_bytes_max(const struct rl_net *net)
+{
+    return RL_LIKELY(net->reply_bytes <= RL_NET_REPLY_BYTES_MAX) ? RL_REPLY_BYTES_MAX : 0;
+}
+
 /* May the next frame begin?  If not, somebody will ask for rl_receive_resume. */
 static bool receive_may_begin(struct rl_connection *conn)
 {
@@ -173,7 +179,7 @@ static bool receive_may_begin(struct rl_connection *conn)
         conn->turn_requests = 0;
     }
     if (RL_LIKELY(conn->request_count < net->options.requests_in_flight_max &&
-                  conn->reply_bytes <= RL_REPLY_BYTES_MAX && !net->draining && !conn->stopping &&
+                  conn->reply_bytes <= receive_reply_bytes_max(net) && !net->draining && !conn->stopping &&
                   conn->turn_requests < RL_TURN_REQUESTS_MAX && !rl_shard_congested(net->shard)))
         return true;
     conn->paused = true;

@@ -54,7 +54,7 @@ static void request_release_frame(struct rl_request *request)
 
 static void request_withdraw_announcement(struct rl_request *request)
 {
-    request->connection->reply_bytes -= request->announced_bytes;
+    rl_reply_bytes_take(request->connection, request->announced_bytes);
     request->announced_bytes = 0;
 }
 
@@ -100,9 +100,11 @@ void rl_request_pool_free(struct rl_net *net)
 void rl_request_announce_reply(struct rl_request *request, size_t bytes)
 {
     RL_OBJ(request, REQUEST);
-    RL_ASSERT(request->reply_state == RL_REPLY_PENDING && request->announced_bytes == 0);
+    RL_ASSERT(request->reply_state == RL_REPLY_PENDING);
+    request_withdraw_announcement(request);
     request->announced_bytes = (uint32_t)RL_MIN(bytes, (size_t)INT32_MAX);
-    request->connection->reply_bytes += request->announced_bytes;
+    rl_reply_bytes_add(request->connection, request->announced_bytes);
+    rl_receive_want_resume(request->connection);        /* if it is less than before */
 }
 
 /* The request has its answer. */
@@ -137,7 +139,7 @@ void rl_request_reply(struct rl_request *request, const struct rl_chunk *chunks,
         return;
     }
     request_release_frame(request);
-    conn->reply_bytes += sizeof(uint32_t) + bytes;
+    rl_reply_bytes_add(conn, sizeof(uint32_t) + bytes);
     if (conn->requests.next == &request->link)
         rl_send_want(conn);
 }

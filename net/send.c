@@ -257,7 +257,7 @@ static void send_on_done(struct rl_op *op)
 
     RL_OBJ(conn, CONNECTION);
     rl_connection_hold(conn);
-    conn->reply_bytes -= conn->send->bytes;
+    rl_reply_bytes_take(conn, conn->send->bytes);
     rl_send_drop(conn);
     while ((node = rl_list_first(&conn->sent)) != NULL)
         rl_request_release(RL_LIST_ENTRY(node, struct rl_request, link));

@@ -447,6 +447,77 @@ Test(net_replies, a_reader_that_stops_is_held_back, .fini = stop)
     client_close(&c);
 }
 
+/* One connection may hold 8 MiB; many together may not. */
+Test(net_replies, readers_that_stop_are_bounded_together, .fini = stop)
+{
+    enum { CLIENTS = 4 };
+    struct rl_net_options options = fixture_options();
+    struct client clients[CLIENTS];
+    struct bytes big = { 0 }, small = { 0 };
+
+    fixture_start(&f, 1, &options);
+    const struct rl_shard *shard = rl_shard_set_get(f.set, 0);
+    size_t all = rl_net_reply_bytes_left(shard);
+    bytes_big_ask(&big, 90 * MIB);
+    bytes_frame(&small, 'e', 100, 1);
+    for (size_t k = 0; k < CLIENTS; k++) {
+        clients[k] = client_open(&f);
+        clients[k].stopped = true;
+        client_write(&clients[k], big.data, big.count);
+        fixture_run(&f);
+    }
+    cr_assert_eq(f.handled, CLIENTS);
+    cr_assert_eq(rl_net_reply_bytes_left(shard), 0);
+    client_write_some(&clients[0], small.data, small.count);
+    fixture_run(&f);
+    cr_assert_eq(f.handled, CLIENTS, "who has not read begins nothing");
+    struct client other = client_open(&f);
+    client_write(&other, small.data, small.count);
+    cr_assert(client_got(&other, &small), "who has read does");
+    for (size_t k = 0; k < CLIENTS; k++)
+        client_close(&clients[k]);
+    fixture_run(&f);
+    cr_assert_eq(rl_net_reply_bytes_left(shard), all);
+    client_close(&other);
+    bytes_free(&big);
+    bytes_free(&small);
+}
+
+Test(net_replies, what_is_announced_counts_until_the_answer, .fini = stop)
+{
+    struct bytes out = { 0 };
+
+    start(1);
+    const struct rl_shard *shard = rl_shard_set_get(f.set, 0);
+    size_t all = rl_net_reply_bytes_left(shard);
+    struct client c = client_open(&f);
+    bytes_frame(&out, 'p', 20, 1);
+    client_write(&c, out.data, out.count);
+    rl_self = rl_shard_set_get(f.set, 0);
+    rl_request_announce_reply(f.parked[0], 10 * MIB);
+    cr_assert_eq(rl_net_reply_bytes_left(shard), all - 10 * MIB);
+    rl_self = NULL;
+    size_t taken = client_write_some(&c, out.data, out.count);
+    fixture_run(&f);
+    cr_assert_eq(taken, out.count);
+    cr_assert_eq(f.parked_count, 1, "one large answer at a time");
+    rl_self = rl_shard_set_get(f.set, 0);
+    rl_request_announce_reply(f.parked[0], 0);
+    rl_self = NULL;
+    fixture_run(&f);
+    cr_assert_eq(f.parked_count, 2);
+    cr_assert_eq(rl_net_reply_bytes_left(shard), all);
+    rl_self = rl_shard_set_get(f.set, 0);
+    rl_request_announce_reply(f.parked[1], MIB);
+    rl_self = NULL;
+    fixture_answer(&f, 0);
+    fixture_answer(&f, 1);
+    fixture_run(&f);
+    cr_assert_eq(rl_net_reply_bytes_left(shard), all);
+    client_close(&c);
+    bytes_free(&out);
+}
+
 Test(net_replies, requests_in_flight_are_bounded, .fini = stop)
 {
     struct rl_net_options options = fixture_options();
