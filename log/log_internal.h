@@ -40,6 +40,7 @@ struct rl_log_manager {
     size_t tail_bytes;
     int64_t producer_id_expiration_ms;
     uint32_t open_files_max;
+    uint64_t save_bytes;                /* RL_LOG_SAVE_BYTES; tests save more often */
     /* */
     uint32_t log_count;
     uint32_t open_files;

@@ -88,7 +88,7 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
     rl_log_directory(log, open->directory);
     open->recovery = (struct rl_recovery){
         .disk = shard->disk, .directory = open->directory, .topic_id = identity->topic_id,
-        .same_mount = start.same_mount || start.clean, .cut_offset = INT64_MAX,
+        .same_mount = start.same_mount, .cut_offset = INT64_MAX,
         .index_interval_bytes = config->index_interval_bytes, .wall_ms = shard->wall_ms,
         .producer_id_expiration_ms = manager->producer_id_expiration_ms,
         .seed = rl_shard_random(shard),

@@ -331,7 +331,7 @@ void rl_save_advance(struct rl_log *log)
         save_deletions(log);
     else if (i + 1 < log->segment_count && seg->synced_bytes == seg->size_bytes)
         save_sealed(log, i);
-    else if (hot->bytes_since_save >= RL_LOG_SAVE_BYTES && i + 1 == log->segment_count &&
+    else if (hot->bytes_since_save >= log->manager->save_bytes && i + 1 == log->segment_count &&
              hot->unwritten == 0)
         save_active(log, false);
     else if (hot->close_clean && log->closing && !hot->close_saved && i + 1 == log->segment_count &&

@@ -3,6 +3,7 @@
 #include "core/buffer.h"
 #include "core/logger.h"
 #include "core/memory.h"
+#include "log/log_internal.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +142,10 @@ static rl_status start_shard(struct rl_shard *shard, void *arg)
     struct fixture *f = arg;
 
     f->shard = shard;
-    return rl_log_manager_start(shard, &f->options);
+    rl_status status = rl_log_manager_start(shard, &f->options);
+    if (status == RL_OK && f->save_bytes > 0)
+        rl_log_manager_of(shard)->save_bytes = f->save_bytes;
+    return status;
 }
 
 static void stop_shard(struct rl_shard *shard, void *arg)
@@ -272,7 +276,12 @@ rl_status fixture_open(struct fixture *f)
     struct rl_log_start start;
     rl_status status = rl_log_directory_start(f->mem_disk, FIXTURE_DATA_DIR, &start);
 
-    return status == RL_OK ? fixture_try_open(f, start) : status;
+    if (status == RL_OK)
+        status = fixture_try_open(f, start);
+    /* What the broker does once all its logs are open: the next start may rely on the mount. */
+    if (status == RL_OK && rl_log_manager_is_sound(f->shard))
+        (void)rl_log_directory_recovered(f->mem_disk, FIXTURE_DATA_DIR);
+    return status;
 }
 
 static void on_closed(void *arg) { *(bool *)arg = true; }

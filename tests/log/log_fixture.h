@@ -62,6 +62,7 @@ struct fixture {
     struct rl_log_config config;
     struct rl_log_identity identity;
     struct rl_log_manager_options options;
+    uint64_t save_bytes;                /* 0: as shipped; takes effect at the next start */
     struct rl_log *log;
     struct model model;
     /* what the log told */
@@ -79,7 +80,7 @@ void fixture_init(struct fixture *f);
 void fixture_done(struct fixture *f);
 /* Stop the broker without a word, then start it again: after a power cut or a kill. */
 void fixture_crash(struct fixture *f, bool power_cut);
-/* directory_start, then open.  The status of the open. */
+/* directory_start, open, directory_recovered, as the broker does.  The status of the open. */
 rl_status fixture_open(struct fixture *f);
 rl_status fixture_try_open(struct fixture *f, struct rl_log_start start);
 void fixture_close(struct fixture *f, bool clean);      /* and directory_stop if clean */

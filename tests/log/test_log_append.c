@@ -361,6 +361,7 @@ static void random_run(uint64_t seed)
     f.config.segment_bytes = 2000 + (int32_t)rl_random_below(&random, 30000);
     f.config.index_interval_bytes = (int32_t)rl_random_below(&random, 1000);
     f.options.tail_bytes = rl_random_below(&random, 50000);
+    f.save_bytes = rl_random_below(&random, 2) == 0 ? 0 : 100 + rl_random_below(&random, 10000);
     fixture_crash(&f, false);
     cr_assert_eq(fixture_open(&f), RL_OK);
     for (int step = 0; step < 400; step++) {

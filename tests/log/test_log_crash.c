@@ -84,6 +84,15 @@ static void check_after(struct fixture *f, struct promise *promise, bool power_c
     model_truncate(&f->model, end);
     fixture_check(f);
     cr_assert_eq(rl_log_flushed_offset(f->log), end, "what survived is synced in the background");
+    if (f->save_bytes > 0) {            /* keep the checkpoint that recovery found or left */
+        append(f, promise, 1, 333);
+        fixture_settle(f);
+        model_truncate(&f->model, rl_log_end_offset(f->log));
+        fixture_crash(f, false);
+        cr_assert_eq(fixture_open(f), RL_OK);
+        cr_assert_eq(rl_log_end_offset(f->log), f->model.batches[f->model.count - 1].end_offset);
+        fixture_check(f);
+    }
 
     /* A retry of the last batch in the log is known, the next one in order is accepted. */
     if (f->model.count > 0) {
@@ -109,7 +118,7 @@ static void check_after(struct fixture *f, struct promise *promise, bool power_c
     fixture_check(f);
 }
 
-static bool run(uint64_t cut_at, size_t torn_bytes, bool power_cut)
+static bool run(uint64_t cut_at, size_t torn_bytes, bool power_cut, uint64_t save_bytes)
 {
     struct fixture f;
     struct promise promise = { -1, -1, 0 };
@@ -117,13 +126,15 @@ static bool run(uint64_t cut_at, size_t torn_bytes, bool power_cut)
     fixture_init(&f);
     f.config.segment_bytes = 1000;
     f.config.index_interval_bytes = 100;
+    f.save_bytes = save_bytes;
+    fixture_crash(&f, false);
     f.cut.cut_at = cut_at;
     f.cut.torn_bytes = torn_bytes;
     live(&f, &promise);
     bool was_cut = f.cut.dead;
     fixture_crash(&f, power_cut);
     check_after(&f, &promise, power_cut);
-    /* And once more: recovery itself leaves nothing half done. */
+    /* And once more: nothing half done is left, no checkpoint that speaks of lost records. */
     fixture_crash(&f, false);
     cr_assert_eq(fixture_open(&f), RL_OK);
     fixture_check(&f);
@@ -134,20 +145,23 @@ static bool run(uint64_t cut_at, size_t torn_bytes, bool power_cut)
     return was_cut;
 }
 
-static void run_all(bool power_cut)
+static void run_all(bool power_cut, uint64_t save_bytes)
 {
     static const size_t torn[] = { 0, 1, 12, 61, 100, 5000 };
 
     for (uint32_t i = 0; i < RL_ARRAY_COUNT(torn); i++) {
         uint64_t cut_at = 0;
-        while (run(cut_at, torn[i], power_cut))
+        while (run(cut_at, torn[i], power_cut, save_bytes))
             cut_at++;
         cr_assert_gt(cut_at, 40);
     }
 }
 
-Test(log_crash, a_power_cut_at_any_call_loses_nothing_flushed) { run_all(true); }
-Test(log_crash, a_kill_at_any_call_loses_nothing_written)      { run_all(false); }
+Test(log_crash, a_power_cut_at_any_call_loses_nothing_flushed)  { run_all(true, 0); }
+Test(log_crash, a_kill_at_any_call_loses_nothing_written)       { run_all(false, 0); }
+/* The same with a checkpoint of unsynced data after nearly every batch. */
+Test(log_crash, a_power_cut_leaves_checkpoints_that_are_ahead)  { run_all(true, 150); }
+Test(log_crash, a_kill_leaves_checkpoints_that_are_ahead)       { run_all(false, 150); }
 
 /* The disk dies a second time, while the first death is repaired. */
 Test(log_crash, a_power_cut_during_recovery_loses_nothing_flushed)
@@ -211,4 +225,45 @@ Test(log_crash, a_torn_tail_is_cut)
             rl_free(extra);
         }
     }
+}
+
+/* A checkpoint was saved for bytes that a power cut took.  Other bytes take their place, and the
+ * process is killed before the next checkpoint: the old save point lies inside a new batch. */
+Test(log_crash, a_save_point_that_was_lost_is_not_used_again)
+{
+    struct fixture f;
+    struct promise promise = { -1, -1, 0 };
+
+    fixture_init(&f);
+    f.save_bytes = 100;
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, &promise, 1, 10);
+    flush(&f, &promise);
+    for (int i = 0; i < 5; i++) {
+        append(&f, &promise, 1, 200);
+        settle(&f, &promise);
+    }
+    /* The kernel happened to write the index back, but not the log. */
+    int fd;
+    cr_assert_eq(rl_disk_open(f.mem_disk, FIXTURE_DIRECTORY "/00000000000000000000.timeindex", 0,
+                              &fd), RL_OK);
+    cr_assert_eq(rl_disk_sync(f.mem_disk, fd), RL_OK);
+    rl_disk_close(f.mem_disk, fd);
+    cr_assert_eq(rl_disk_sync_directory(f.mem_disk, FIXTURE_DIRECTORY), RL_OK);
+    f.save_bytes = 0;
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 1, "the rest was not flushed");
+    model_truncate(&f.model, 1);
+    promise = (struct promise){ -1, -1, 1 };
+    for (int i = 0; i < 7; i++) {
+        append(&f, &promise, 2, 333);
+        settle(&f, &promise);
+    }
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 15);
+    fixture_check(&f);
+    fixture_done(&f);
 }
