@@ -204,3 +204,12 @@ void rl_bench_connection_open(struct rl_bench_connection *c, struct rl_shard *sh
                                     .connect = { .host = host, .port = port } };
     rl_submit(shard, &c->connect_op);
 }
+
+void rl_bench_connection_free(struct rl_bench_connection *c)
+{
+    for (uint32_t i = 0; c->slots != NULL && i < c->in_flight_max; i++)
+        rl_free(c->slots[i].prefix);
+    rl_free(c->slots);
+    rl_free(c->iov);
+    rl_free(c->in);
+}

@@ -44,6 +44,8 @@ struct rl_bench_connection {
 /* Connect; on_ready or on_failed follows.  in_bytes_min: room for answers to begin with. */
 void rl_bench_connection_open(struct rl_bench_connection *c, struct rl_shard *shard, const char *host,
                               uint16_t port, uint32_t in_flight_max, size_t in_bytes_min);
+/* Free its memory, when its shard has ended; all zero is fine. */
+void rl_bench_connection_free(struct rl_bench_connection *c);
 /* The next free slot to fill, NULL when all are in flight. */
 struct rl_bench_slot *rl_bench_connection_slot(struct rl_bench_connection *c);
 /* Queue the slot just filled; flush sends what is queued in one go. */

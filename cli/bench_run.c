@@ -182,6 +182,34 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     return RL_OK;
 }
 
+static void free_group(struct rl_bench_connection *group, uint32_t count)
+{
+    for (uint32_t i = 0; group != NULL && i < count; i++)
+        rl_bench_connection_free(&group[i]);
+    rl_free(group);
+}
+
+/* After the shard has ended: nothing of it is in flight any more. */
+static void run_free(struct rl_bench_run *run)
+{
+    rl_shard_set_free(run->set);
+    size_t stamped = run->stamped != NULL ? (size_t)run->producer_count * run->options->in_flight : 0;
+    for (size_t i = 0; i < stamped; i++)
+        rl_free(run->stamped[i]);
+    rl_free(run->stamped);
+    free_group(run->producers, run->producer_count);
+    free_group(run->consumers, run->consumer_count);
+    rl_bench_connection_free(&run->setup);
+    rl_bench_batch_done(&run->batch);
+    rl_arena_done(&run->arena);
+    rl_free(run->offsets);
+    rl_free(run->offsets_first);
+    rl_free(run->positions);
+    rl_free(run->consumer_first);
+    rl_free(run->fetch_partitions);
+    rl_free(run);
+}
+
 int rl_bench_run(const struct rl_bench_options *options, struct rl_bench_result *result)
 {
     struct rl_bench_run *run = rl_alloc_zero(1, sizeof *run);
@@ -201,6 +229,7 @@ int rl_bench_run(const struct rl_bench_options *options, struct rl_bench_result 
     rl_shard_set_join(run->set, NULL, NULL);
     if (options->progress)
         fputc('\n', stderr);
-    /* The process ends now; connections and buffers go with it. */
-    return result->failure[0] == 0 ? 0 : run->ready_count == 0 && run->setup.fd <= 0 ? 3 : 1;
+    bool reached = run->ready_count != 0 || run->setup.fd > 0;
+    run_free(run);
+    return result->failure[0] == 0 ? 0 : reached ? 1 : 3;
 }
