@@ -6,7 +6,8 @@
  *                           00000000000000000000.index      sparse: offset -> position
  *                           00000000000000000000.timeindex  sparse: largest timestamp -> offset
  *                           00000000000000012345.snapshot   producer state at that offset
- *                           leader-epoch-checkpoint         epoch -> first offset
+ *                           leader-epoch-checkpoint         epoch -> first offset, for Kafka's tools
+ *                           ringlog.checkpoint              what is on stable storage (checkpoint.h)
  *
  * The happy path of an append: rl_log_append() gives a checked batch its offsets, patches base
  * offset and leader epoch (outside the CRC) and queues its bytes; at the end of the turn one

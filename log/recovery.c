@@ -205,6 +205,16 @@ static void choose_snapshot(struct rl_recovering *run)
 
 /* ---- the end ---- */
 
+/* A sync that fails here is not simply tried again at the next open, either. */
+static rl_status sync_or_mark(struct rl_recovering *run, int fd)
+{
+    rl_status status = rl_disk_sync(run->r->disk, fd);
+
+    if (status != RL_OK)
+        (void)rl_recovery_mark_sync_failed(run->r->disk, run->r->directory);
+    return status;
+}
+
 /* The log ends in segment i at walk->pos: cut what lies behind. */
 static rl_status cut(struct rl_recovering *run, uint32_t i, const struct rl_segment_walk *walk)
 {
@@ -226,7 +236,7 @@ static rl_status cut(struct rl_recovering *run, uint32_t i, const struct rl_segm
             walk->next_offset);
     r->changed = true;
     status = rl_disk_truncate(r->disk, walk->fd, walk->pos);
-    return status == RL_OK ? rl_disk_sync(r->disk, walk->fd) : status;
+    return status == RL_OK ? sync_or_mark(run, walk->fd) : status;
 }
 
 /* The bytes behind the recovery point were the subject of a failed sync: the kernel may believe
@@ -294,6 +304,27 @@ static rl_status walk_all(struct rl_recovering *run)
     return RL_OK;
 }
 
+/* What was kept although nothing proves that it was on stable storage is put there now, and the
+ * recovery point behind it: or the next recovery, which may know less, would cut it. */
+static rl_status sync_all(struct rl_recovering *run)
+{
+    struct rl_recovery *r = run->r;
+    rl_status status = RL_OK;
+
+    for (uint32_t i = run->trusted_segment; i < r->segment_count && status == RL_OK; i++) {
+        int fd;
+        status = rl_recovery_open_segment(run, i, 0, &fd);
+        if (status != RL_OK)
+            break;
+        status = sync_or_mark(run, fd);
+        rl_disk_close(r->disk, fd);
+    }
+    if (status == RL_OK)
+        status = rl_disk_sync_directory(r->disk, r->directory);
+    run->synced = status == RL_OK;
+    return status;
+}
+
 /* Nothing happened since the checkpoint: all is as it says. */
 static bool is_clean(struct rl_recovering *run)
 {
@@ -316,7 +347,7 @@ static bool is_clean(struct rl_recovering *run)
 static void set_flushed(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
-    bool all = run->files.sync_failed;          /* rewritten and synced just now */
+    bool all = run->files.sync_failed || run->synced;           /* just now */
     struct rl_log_point point = { r->segments[0].base_offset, 0 };
 
     if (run->has_checkpoint && run->checkpoint.recovery.offset <= r->end_offset)
@@ -480,13 +511,16 @@ static rl_status recover(struct rl_recovering *run)
         r->changed = true;
         rl_epoch_cache_truncate_end(&r->epochs, run->trusted.offset + 1);
         status = walk_all(run);
+        if (status == RL_OK && (run->kept_damage || !run->has_checkpoint) &&
+            r->end_offset > r->segments[0].base_offset)
+            status = sync_all(run);
     }
     if (status == RL_OK)
         status = finish(run);
     /* A new log has no checkpoint and needs none; on a proven mount the old one still holds. */
     bool is_true = clean ||
                    (!run->has_checkpoint && r->end_offset == r->segments[0].base_offset) ||
-                   (run->has_checkpoint && rl_recovery_is_proven(run) &&
+                   (run->has_checkpoint && rl_recovery_is_proven(run) && !run->kept_damage &&
                     run->checkpoint.saved.offset <= r->end_offset);
     return status == RL_OK && !is_true ? replace_checkpoint(run) : status;
 }

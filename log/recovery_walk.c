@@ -266,6 +266,7 @@ rl_status rl_recovery_walk_segment(struct rl_recovering *run, uint32_t i,
         }
         if (status != RL_OK && status != RL_ECANCELLED && may_be_damage(run) &&
             skip_damage(run, walk)) {
+            run->kept_damage = true;
             RL_ERROR("log", "%s/%020" PRId64 ".log: damaged batch before position %u is kept and "
                      "not served", r->directory, r->segments[i].base_offset, walk->pos);
             continue;
@@ -279,6 +280,7 @@ rl_status rl_recovery_walk_segment(struct rl_recovering *run, uint32_t i,
         RL_ERROR("log", "%s/%020" PRId64 ".log: damaged from position %u on, kept and not served",
                  r->directory, r->segments[i].base_offset, walk->pos);
         walk->pos = walk->end_pos;
+        run->kept_damage = true;
         *ret_end = false;
     }
     return RL_OK;

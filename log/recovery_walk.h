@@ -19,8 +19,10 @@ struct rl_recovering {
     /* the walk */
     struct rl_segment *seg;             /* the one being walked */
     uint32_t index_from_pos;
+    bool kept_damage;                   /* behind the trusted point; see recovery.h */
     struct rl_producer_state *producers;
     uint32_t epoch_batches;             /* walked since the newest epoch began */
+    bool synced;                        /* everything was synced just now */
     struct rl_log_point flushed;        /* out: what is on stable storage */
     struct rl_epoch_entry doubted;      /* first epoch of the log, replaced by a lower one */
 };

@@ -267,3 +267,46 @@ Test(log_crash, a_save_point_that_was_lost_is_not_used_again)
     fixture_check(&f);
     fixture_done(&f);
 }
+
+/* Damage that one recovery kept (nothing of it can be torn on the same mount, or nothing says what
+ * was flushed) is not cut by the next one, with what was flushed behind it since. */
+static void keep_damage(bool checkpoint)
+{
+    static const char path[] = FIXTURE_DIRECTORY "/00000000000000000000.log";
+    struct fixture f;
+    struct promise promise = { -1, -1, 0 };
+    uint8_t *bytes;
+    size_t size;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, &promise, 1, 100);
+    flush(&f, &promise);
+    if (checkpoint) {
+        fixture_close(&f, true);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+    }
+    for (int i = 0; i < 4; i++)
+        append(&f, &promise, 1, 100);
+    settle(&f, &promise);
+    fixture_crash(&f, false);
+    fixture_file_flip(&f, path, 2 * f.model.batches[0].size_bytes + 70, 1);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 5);
+    append(&f, &promise, 1, 100);
+    append(&f, &promise, 1, 100);
+    flush(&f, &promise);
+    cr_assert_eq(promise.flushed, 7);
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 7);
+    cr_assert_eq(fixture_read(&f, 2, 7, 1000, true, &bytes, &size), RL_ECORRUPT);
+    rl_free(bytes);
+    cr_assert_eq(fixture_read(&f, 3, 7, 10000, true, &bytes, &size), RL_OK);
+    cr_assert_eq(size, 4 * f.model.batches[3].size_bytes);
+    rl_free(bytes);
+    fixture_done(&f);
+}
+
+Test(log_crash, damage_that_was_kept_stays_kept)                     { keep_damage(true); }
+Test(log_crash, damage_that_was_kept_without_checkpoint_stays_kept)  { keep_damage(false); }
