@@ -1,0 +1,260 @@
+/* perf/memory_broker.c — the real broker on a kernel in memory.
+ *
+ * Started as broker/server.c does it: logs, connections and replicas on the shard, then the
+ * controller, then the listener. */
+#include "perf/memory_broker.h"
+#include "broker/broker.h"
+#include "broker/data_directory.h"
+#include "broker/topic_config.h"
+#include "core/memory.h"
+#include "log/log.h"
+#include "mem_backend.h"
+#include "replicate/controller.h"
+#include "replicate/replica_manager.h"
+#include "wire/message_header.h"
+#include "wire/msg_create_topics.h"
+#include "wire/msg_metadata.h"
+#include <string.h>
+
+#define PORT 9092
+#define DATA_DIR "/data"
+#define WINDOW_BYTES ((size_t)8 << 20)  /* a frame arrives without the client's help */
+#define ARENA_BYTES_MAX ((size_t)256 << 20)
+#define TURNS_MAX 1000000
+
+struct rl_memory_broker {
+    struct rl_mem *mem;
+    struct rl_shard_set *set;
+    struct rl_config config;
+    struct rl_broker broker;
+    struct rl_data_directory directory;
+    struct rl_log_start log_start;
+    struct rl_mem_client *client;
+    struct rl_msg boot;
+    bool ready, stopped;
+    uint8_t *answer;                    /* the last one, with its size prefix */
+    size_t answer_capacity;
+};
+
+/* ---- start, as broker/server.c ---- */
+
+static bool no_owner(const char *path, uint32_t *ret_user_id)
+{
+    (void)path;
+    (void)ret_user_id;
+    return false;
+}
+
+static rl_status same_random(void *arg, void *data, size_t bytes)
+{
+    (void)arg;
+    memset(data, 7, bytes);
+    return RL_OK;
+}
+
+static void resolve_topic(void *arg, const struct rl_topic_override *overrides, uint32_t count,
+                          struct rl_log_config *ret_config)
+{
+    (void)overrides;
+    (void)count;
+    rl_topic_config_resolve(arg, NULL, 0, ret_config);
+}
+
+static rl_status shard_start(struct rl_shard *shard, void *arg)
+{
+    struct rl_memory_broker *b = arg;
+    const struct rl_config *c = &b->config;
+    shard->context[RL_CONTEXT_BROKER] = &b->broker;
+    RL_ASSERT(rl_log_manager_start(shard, &(struct rl_log_manager_options){
+        .data_dir = DATA_DIR, .tail_bytes = (size_t)c->log_tail_bytes,
+        .producer_id_expiration_ms = c->producer_id_expiration_ms, .open_files_max = 1000 }) == RL_OK);
+    RL_ASSERT(rl_net_start(shard, &(struct rl_net_options){
+        .handler = rl_dispatch, .frame_bytes_max = (size_t)c->socket_request_max_bytes,
+        .request_bytes_max = SIZE_MAX, .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 64,
+        .connections_max = 100, .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 50 }) == RL_OK);
+    return rl_replica_manager_start(shard, &(struct rl_replica_manager_options){
+        .data_dir = DATA_DIR, .log_start = b->log_start, .node_id = 1,
+        .maintain_interval_ns = INT64_C(300000000000) });
+}
+
+static void shard_finish(struct rl_shard *shard, void *arg)
+{
+    (void)arg;
+    rl_net_stop(shard);
+    rl_log_manager_stop(shard);
+}
+
+static void on_controller_started(void *arg, rl_status status)
+{
+    struct rl_memory_broker *b = arg;
+    RL_ASSERT(status == RL_OK);
+    RL_ASSERT(rl_net_listen(rl_self, 0, "127.0.0.1", PORT, &b->broker.bound_ports[0]) == RL_OK);
+    b->ready = true;
+}
+
+static void on_boot(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_memory_broker *b = RL_CONTAINER_OF(msg, struct rl_memory_broker, boot);
+    rl_controller_start(shard, &(struct rl_controller_options){
+        .metadata_url = "local:" DATA_DIR "/metadata", .resolve = resolve_topic, .resolve_arg = &b->config },
+        on_controller_started, b);
+}
+
+static void open_directory(struct rl_memory_broker *b)
+{
+    char message[RL_DATA_DIRECTORY_MESSAGE_BYTES];
+    const struct rl_data_directory_options options = { .path = DATA_DIR, .node_id = 1, .owner = no_owner,
+                                                       .random = same_random };
+    struct rl_disk *disk = rl_mem_disk(b->mem);
+    RL_ASSERT(rl_data_directory_open(disk, &options, &b->directory, message) == RL_OK);
+    memcpy(b->broker.cluster_id, b->directory.cluster_id, sizeof b->broker.cluster_id);
+    RL_ASSERT(rl_log_directory_start(disk, DATA_DIR, &b->log_start) == RL_OK);
+}
+
+struct rl_memory_broker *rl_memory_broker_create(void)
+{
+    struct rl_memory_broker *b = rl_alloc_zero(1, sizeof *b);
+    rl_config_init(&b->config, 2);
+    RL_ASSERT(rl_config_set(&b->config, "log.dirs", DATA_DIR, "perf") == RL_OK);
+    RL_ASSERT(rl_config_set(&b->config, "ringlog.acks.all.sync", "false", "perf") == RL_OK);
+    RL_ASSERT(rl_config_finish(&b->config) == RL_OK);
+    b->broker.config = &b->config;
+    b->broker.node_id = 1;
+    b->mem = rl_mem_create(1);
+    rl_mem_set_window(b->mem, WINDOW_BYTES);
+    open_directory(b);
+    struct rl_shard_set_options options = { .shard_count = 1, .backend = &rl_backend_mem,
+                                            .disk = rl_mem_disk(b->mem) };
+    RL_ASSERT(rl_shard_set_create(&options, &b->set) == RL_OK);
+    b->broker.shards = b->set;
+    RL_ASSERT(rl_shard_set_start_stepped(b->set, shard_start, b) == RL_OK);
+    b->boot.handle = on_boot;
+    rl_shard_post_foreign(rl_shard_set_get(b->set, 0), &b->boot);
+    rl_mem_settle(b->set);
+    RL_ASSERT(b->ready);
+    b->client = rl_mem_connect(b->mem, PORT);
+    RL_ASSERT(b->client != NULL);
+    rl_mem_settle(b->set);
+    return b;
+}
+
+/* ---- stop: only so that leaks show ---- */
+
+static void on_replicas_stopped(void *arg)
+{
+    ((struct rl_memory_broker *)arg)->stopped = true;
+}
+
+static void on_controller_stopped(void *arg)
+{
+    rl_replica_manager_stop(rl_self, on_replicas_stopped, arg);
+}
+
+static void on_drained(void *arg)
+{
+    rl_controller_stop(rl_self, on_controller_stopped, arg);
+}
+
+static void on_stop(struct rl_shard *shard, struct rl_msg *msg)
+{
+    rl_net_stop_listening(shard);
+    rl_net_drain(shard, 0, on_drained, RL_CONTAINER_OF(msg, struct rl_memory_broker, boot));
+}
+
+void rl_memory_broker_free(struct rl_memory_broker *b)
+{
+    rl_mem_client_close(b->client);
+    b->boot.handle = on_stop;
+    rl_shard_post_foreign(rl_shard_set_get(b->set, 0), &b->boot);
+    rl_mem_settle(b->set);
+    RL_ASSERT(b->stopped);
+    rl_shard_set_stop(b->set);
+    rl_shard_set_join(b->set, shard_finish, NULL);
+    rl_shard_set_free(b->set);
+    rl_data_directory_close(rl_mem_disk(b->mem), &b->directory);
+    rl_mem_free(b->mem);
+    rl_config_done(&b->config);
+    rl_free(b->answer);
+    rl_free(b);
+}
+
+/* ---- requests ---- */
+
+struct rl_slice rl_memory_broker_frame(int16_t api_key, int16_t version, const void *request)
+{
+    const struct rl_api_info *api = rl_api_find(api_key);
+    struct rl_request_header header = { .request_api_key = api_key, .request_api_version = version,
+                                        .correlation_id = 1, .client_id = rl_slice_of_string("perf") };
+    int16_t header_version = rl_request_header_version(api_key, version);
+    size_t bytes = rl_request_header_size(header_version, &header) + api->request.size(version, request);
+    uint8_t *frame = rl_alloc(4 + bytes);
+    struct rl_writer w = rl_wr_of(frame, 4 + bytes);
+    rl_wr_i32(&w, (int32_t)bytes);
+    rl_request_header_encode(&w, header_version, &header);
+    api->request.encode(&w, version, request);
+    RL_ASSERT(rl_wr_done(&w) == RL_OK && rl_wr_bytes(&w) == 4 + bytes);
+    return rl_slice_of(frame, 4 + bytes);
+}
+
+struct rl_slice rl_memory_broker_call(struct rl_memory_broker *b, struct rl_slice frame)
+{
+    struct rl_shard *shard = rl_shard_set_get(b->set, 0);
+    size_t sent = 0, got = 0, whole = 4;
+    for (uint32_t turn = 0; got < whole; turn++) {
+        RL_ASSERT(turn < TURNS_MAX);
+        if (sent < frame.bytes)
+            sent += rl_mem_client_send(b->client, frame.data + sent, frame.bytes - sent);
+        rl_shard_step(shard);
+        size_t ready = rl_mem_client_readable(b->client);
+        if (ready == 0)
+            continue;
+        if (b->answer_capacity < got + ready) {
+            b->answer_capacity = 2 * (got + ready);
+            b->answer = rl_realloc(b->answer, b->answer_capacity);
+        }
+        got += rl_mem_client_receive(b->client, b->answer + got, ready);
+        if (got >= 4)
+            whole = 4 + ((size_t)b->answer[0] << 24 | (size_t)b->answer[1] << 16 |
+                         (size_t)b->answer[2] << 8 | b->answer[3]);
+    }
+    rl_mem_settle(b->set);              /* what the request left behind is part of it */
+    return rl_slice_of(b->answer + 4, got - 4);
+}
+
+void rl_memory_broker_create_topic(struct rl_memory_broker *b, const char *name, int32_t partitions)
+{
+    struct rl_create_topics_request_topic topic;
+    rl_create_topics_request_topic_init(&topic);
+    topic.name = rl_slice_of_string(name);
+    topic.num_partitions = partitions;
+    topic.replication_factor = 1;
+    struct rl_create_topics_request request;
+    rl_create_topics_request_init(&request);
+    request.topics = &topic;
+    request.topics_count = 1;
+    request.timeout_ms = 1000;
+    struct rl_slice frame = rl_memory_broker_frame(RL_API_CREATE_TOPICS, 4, &request);
+    struct rl_slice answer = rl_memory_broker_call(b, frame);
+    /* correlation id, throttle time, array of one: name, error code */
+    size_t at = 4 + 4 + 4 + 2 + strlen(name);
+    RL_ASSERT(answer.bytes >= at + 2 && answer.data[at] == 0 && answer.data[at + 1] == 0);
+    rl_free((void *)(uintptr_t)frame.data);
+}
+
+struct rl_uuid rl_memory_broker_topic_id(struct rl_memory_broker *b, const char *name)
+{
+    struct rl_slice frame = rl_memory_metadata_frame(12, name);
+    struct rl_slice answer = rl_memory_broker_call(b, frame);
+    struct rl_reader r = rl_rd_of(answer);
+    struct rl_response_header header;
+    struct rl_metadata_response response;
+    struct rl_arena arena;
+    rl_arena_init(&arena, 65536, ARENA_BYTES_MAX);
+    RL_ASSERT(rl_response_header_decode(&r, 1, &arena, &header) == RL_OK);
+    RL_ASSERT(rl_metadata_response_decode(&r, 12, &arena, &response) == RL_OK);
+    RL_ASSERT(response.topics_count == 1 && response.topics[0].error_code == 0);
+    struct rl_uuid id = response.topics[0].topic_id;
+    rl_arena_done(&arena);
+    rl_free((void *)(uintptr_t)frame.data);
+    return id;
+}
