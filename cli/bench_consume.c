@@ -80,8 +80,18 @@ void rl_bench_consume_begin(struct rl_bench_run *run)
         consume_fetch(run, &run->consumers[i]);
 }
 
+/* Until delivery: each batch is one.  When consuming only: each fetch that brought something. */
+static bool answer_counts(const struct rl_bench_run *run, const struct rl_fetch_response *response)
+{
+    for (int32_t t = 0; t < response->responses_count && run->options->mode == RL_BENCH_CONSUME; t++)
+        for (int32_t p = 0; p < response->responses[t].partitions_count; p++)
+            if (response->responses[t].partitions[p].records.bytes > 0)
+                return true;
+    return false;
+}
+
 static void consume_batches(struct rl_bench_run *run, struct rl_bench_connection *c, int32_t partition,
-                            struct rl_slice records, int64_t asked_ns)
+                            struct rl_slice records)
 {
     int64_t *position = consumer_position(run, c->index, partition);
     bool was_finished = partition_is_finished(run, c->index, partition);
@@ -89,8 +99,11 @@ static void consume_batches(struct rl_bench_run *run, struct rl_bench_connection
     uint32_t count;
     size_t bytes;
     while (rl_bench_batch_read(records.data, records.bytes, &stamp_ns, &count, &next_offset, &bytes)) {
-        rl_bench_count(run, count, (uint64_t)count * run->options->record_bytes, bytes,
-                       run->options->mode == RL_BENCH_END_TO_END ? stamp_ns : asked_ns);
+        uint64_t value_bytes = (uint64_t)count * run->options->record_bytes;
+        if (run->options->mode == RL_BENCH_END_TO_END)
+            rl_bench_count(run, count, value_bytes, bytes, stamp_ns);
+        else
+            rl_bench_count_records(run, count, value_bytes, bytes);
         records.data += bytes;
         records.bytes -= bytes;
         *position = next_offset;
@@ -118,6 +131,8 @@ void rl_bench_consume_answer(struct rl_bench_connection *c, struct rl_bench_slot
         rl_bench_finish(run, run->result->failure, RL_OK);
         return;
     }
+    if (answer_counts(run, &response))
+        rl_bench_count(run, 0, 0, 0, slot->intended_ns);
     for (int32_t t = 0; t < response.responses_count; t++)
         for (int32_t p = 0; p < response.responses[t].partitions_count; p++) {
             const struct rl_fetch_response_partition *part = &response.responses[t].partitions[p];
@@ -128,7 +143,7 @@ void rl_bench_consume_answer(struct rl_bench_connection *c, struct rl_bench_slot
                 rl_bench_finish(run, run->result->failure, RL_OK);
                 return;
             }
-            consume_batches(run, c, part->partition_index, part->records, slot->intended_ns);
+            consume_batches(run, c, part->partition_index, part->records);
         }
     consume_fetch(run, c);
 }

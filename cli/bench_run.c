@@ -34,6 +34,18 @@ void rl_bench_finish(struct rl_bench_run *run, const char *what, rl_status statu
     rl_shard_set_stop(run->set);
 }
 
+void rl_bench_count_records(struct rl_bench_run *run, uint64_t records, uint64_t value_bytes, uint64_t wire_bytes)
+{
+    struct rl_bench_result *result = run->result;
+    if (!run->measuring || run->finished)
+        return;
+    result->records += records;
+    result->value_bytes += value_bytes;
+    result->wire_bytes += wire_bytes;
+    if (run->options->bytes_total > 0 && result->value_bytes >= run->options->bytes_total)
+        rl_bench_finish(run, NULL, RL_OK);
+}
+
 void rl_bench_count(struct rl_bench_run *run, uint64_t records, uint64_t value_bytes, uint64_t wire_bytes, int64_t since_ns)
 {
     struct rl_bench_result *result = run->result;
@@ -41,12 +53,8 @@ void rl_bench_count(struct rl_bench_run *run, uint64_t records, uint64_t value_b
         return;
     int64_t latency_ns = run->shard->now_ns - since_ns;
     result->requests++;
-    result->records += records;
-    result->value_bytes += value_bytes;
-    result->wire_bytes += wire_bytes;
     rl_histogram_record(&result->latency_ns, latency_ns > 0 ? (uint64_t)latency_ns : 0);
-    if (run->options->bytes_total > 0 && result->value_bytes >= run->options->bytes_total)
-        rl_bench_finish(run, NULL, RL_OK);
+    rl_bench_count_records(run, records, value_bytes, wire_bytes);
 }
 
 static void print_progress(const struct rl_bench_run *run)

@@ -56,6 +56,8 @@ void rl_bench_finish(struct rl_bench_run *run, const char *what, rl_status statu
 /* Count one answered request or delivery, while measuring. */
 void rl_bench_count(struct rl_bench_run *run, uint64_t records, uint64_t value_bytes, uint64_t wire_bytes,
                     int64_t since_ns);
+/* The same without a request: one of several parts of an answer. */
+void rl_bench_count_records(struct rl_bench_run *run, uint64_t records, uint64_t value_bytes, uint64_t wire_bytes);
 /* Open this mode's connections and wait until all are there, then begin. */
 void rl_bench_open_all(struct rl_bench_run *run);
 /* setup done: offsets are known (bench_setup.c calls rl_bench_open_all) */
