@@ -63,7 +63,7 @@ static uint32_t reply_chunks(struct rl_fetch *f, struct rl_buffer *buffer, const
         RL_ASSERT(external < w->externals_count && w->externals[external].bytes == e->bytes);
         size_t to = w->externals[external++].at;
         if (to > from)
-            chunks[count++] = (struct rl_chunk){ buffer->data + from, to - from, rl_buffer_ref(buffer) };
+            chunks[count++] = (struct rl_chunk){ buffer->data + from, to - from, { rl_buffer_ref(buffer) } };
         from = to;
         memcpy(&chunks[count], e->chunks, e->chunk_count * sizeof *chunks);
         count += e->chunk_count;
@@ -71,7 +71,8 @@ static uint32_t reply_chunks(struct rl_fetch *f, struct rl_buffer *buffer, const
         rl_fetch_entry_release(e);
     }
     if (rl_wr_bytes(w) > from)
-        chunks[count++] = (struct rl_chunk){ buffer->data + from, rl_wr_bytes(w) - from, rl_buffer_ref(buffer) };
+        chunks[count++] = (struct rl_chunk){ buffer->data + from, rl_wr_bytes(w) - from,
+                                              { rl_buffer_ref(buffer) } };
     rl_buffer_unref(buffer);
     return count;
 }

@@ -11,6 +11,7 @@
 #include "broker/config_key.h"
 #include "broker/listener.h"
 #include "core/arena.h"
+#include "io/send_path.h"
 #include "log/log_config.h"
 
 #define RL_CONFIG_FILE_BYTES_MAX (1024 * 1024)
@@ -85,6 +86,7 @@ struct rl_config {
     int32_t shards;                     /* 1..RL_SHARDS_MAX */
     int64_t log_tail_bytes;             /* in-memory tails of all partitions together */
     enum rl_config_io io;
+    enum rl_send_path fetch_path;
 
     struct rl_config_lines errors;      /* any: the broker must not start */
     struct rl_config_lines warnings;

@@ -236,6 +236,8 @@ static void fill_fields(struct rl_config *config)
         RL_MIN(config->log_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
     const char *rack = text_of(config, "broker.rack");
     config->broker_rack = rack != NULL && rack[0] != '\0' ? rack : NULL;
+    rl_status status = rl_send_path_parse(text_of(config, "ringlog.fetch.path"), &config->fetch_path);
+    RL_ASSERT(status == RL_OK);         /* ONE_OF has checked it */
     config->io = strcmp(text_of(config, "ringlog.io"), "uring") == 0 ? RL_CONFIG_IO_URING
                                                                       : RL_CONFIG_IO_AUTO;
 }

@@ -4,12 +4,16 @@
  * read (from the in-memory tail at once, from the file perhaps later); the call returns.  Chunks
  * for a connection on the same shard stay references; for another shard they are copied once
  * into a buffer that becomes that shard's, because counts of references never cross shards.
+ * Ranges of files are leases, which may cross.
  *
  * Failures stay with their partition and make the fetch answer at once. */
 #include "broker/fetch.h"
 #include "core/buffer.h"
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
+
+/* A smaller range is copied out of the file at once. */
+#define LEND_BYTES_MIN ((size_t)16 << 10)
 
 static struct rl_fetch *fetch_of(const struct rl_scatter_call *call)
 {
@@ -104,7 +108,7 @@ static void entry_take(struct rl_fetch_entry *e, rl_status status)
         return;
     }
     e->bytes = read->bytes;
-    if (e->call->owner != home) {
+    if (e->call->owner != home && !rl_chunk_is_file(&read->chunks[0])) {
         entry_copy_across(e, home->index);
         return;
     }
@@ -119,6 +123,28 @@ static void on_read_done(struct rl_log_read *read)
     collect_release(e->call);
 }
 
+/* What the configured path makes of a read. */
+static void read_set_path(struct rl_log_read *read, enum rl_send_path path)
+{
+    read->skip_tail = false;
+    read->lend_bytes_min = 0;
+    switch (path) {
+    case RL_SEND_AUTO:
+        read->lend_bytes_min = LEND_BYTES_MIN;
+        break;
+    case RL_SEND_READ:
+    case RL_SEND_SENDFILE:
+    case RL_SEND_SPLICE:
+        read->skip_tail = true;
+        read->lend_bytes_min = 1;
+        break;
+    case RL_SEND_MEMORY:
+    case RL_SEND_ZEROCOPY:
+    case RL_SEND_PATHS:
+        break;
+    }
+}
+
 static void entry_read(struct rl_scatter_call *call, struct rl_fetch_entry *e, size_t max_bytes, bool at_least_one)
 {
     const struct rl_fetch *f = fetch_of(call);
@@ -128,6 +154,7 @@ static void entry_read(struct rl_scatter_call *call, struct rl_fetch_entry *e, s
     e->read->upper_offset = upper_offset_of(f, e);
     e->read->max_bytes = max_bytes;
     e->read->at_least_one = at_least_one;
+    read_set_path(e->read, rl_broker_of(call->owner)->config->fetch_path);
     e->read->done = on_read_done;
     e->read->arg = e;
     rl_status status = rl_log_read(p->log, e->read);

@@ -4,6 +4,7 @@
 #include "core/base.h"
 #include "core/clock.h"
 #include "io/probe.h"
+#include "io/send_path.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -16,15 +17,27 @@ static const char usage[] =
     "\n"
     "  server     run a broker; see ringlog server --help\n"
     "  bench      put load on a broker and measure it; see ringlog bench --help\n"
-    "  version    version, build, and what this machine's kernel offers\n"
+    "  version    version, and what this machine's kernel offers; --probe also measures\n"
+    "             which way from a file to a consumer is the cheapest (ringlog.fetch.path)\n"
     "  help       this text\n";
 
 extern char **environ;
 
-static int version_command(void)
+static int version_command(int argc, char **argv)
 {
+    bool probe = argc == 2 && strcmp(argv[1], "--probe") == 0;
     struct rl_text text = { 0 };
+    struct rl_send_costs costs;
+
+    if (argc > 1 && !probe) {
+        fprintf(stderr, "ringlog version: unknown option %s; there is --probe\n", argv[1]);
+        return 2;
+    }
     rl_probe_text(&text);
+    if (probe) {
+        (void)rl_send_path_measure(&costs);
+        rl_send_path_text(&costs, &text);
+    }
     printf("ringlog %s\n%s", RL_VERSION, rl_text_string(&text));
     rl_text_done(&text);
     return 0;
@@ -40,7 +53,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "bench") == 0)
         return rl_bench_command(argc - 1, argv + 1);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
-        return version_command();
+        return version_command(argc - 1, argv + 1);
     if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0) {
         fputs(usage, stdout);
         return 0;

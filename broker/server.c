@@ -328,6 +328,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
         .send_buffer_bytes = c->socket_send_buffer_bytes,
         .receive_buffer_bytes = c->socket_receive_buffer_bytes,
         .backlog = c->socket_listen_backlog_size,
+        .send_path = c->fetch_path,
     });
     if (status != RL_OK)
         return status;
@@ -343,8 +344,8 @@ static void shard_finish(struct rl_shard *shard, void *arg)
 {
     struct server *s = arg;
     s->logs_unsound[shard->index] = !rl_log_manager_is_sound(shard);
+    rl_net_stop(shard);                 /* gives back what the logs have lent */
     rl_log_manager_stop(shard);
-    rl_net_stop(shard);
 }
 
 /* ---- main thread ---- */

@@ -4,8 +4,11 @@
 
 void rl_chunk_release(struct rl_chunk *chunk)
 {
-    struct rl_buffer *buffer = chunk->buffer;
+    struct rl_chunk gone = *chunk;
 
     *chunk = (struct rl_chunk){ 0 };
-    rl_buffer_unref(buffer);
+    if (rl_chunk_is_file(&gone))
+        gone.file->release(gone.file);
+    else
+        rl_buffer_unref(gone.buffer);
 }

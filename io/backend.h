@@ -15,6 +15,7 @@ struct rl_shard;
 struct rl_backend {
     const char *name;                   /* "uring", "mem" */
     bool helpers;                       /* the set starts threads for SYNC and JOB (io/helper.h) */
+    bool measurable;                    /* a kernel whose costs can be measured */
     rl_status (*start)(struct rl_shard *shard);         /* RL_EUNSUPPORTED: not on this machine */
     void (*stop)(struct rl_shard *shard);               /* operations in flight are forgotten */
     void (*submit)(struct rl_shard *shard, struct rl_op *op);

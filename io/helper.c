@@ -78,6 +78,7 @@ static void helper_run(struct rl_helpers *helpers, struct rl_op *op)
     case RL_OP_RECEIVE:
     case RL_OP_RECEIVE_INTO:
     case RL_OP_SEND:
+    case RL_OP_SEND_FILE:
         rl_panic(__FILE__, __LINE__, "operation kind %d on a helper", (int)op->kind);
     }
 }

@@ -15,6 +15,7 @@
 
 #include "core/base.h"
 #include "core/status.h"
+#include "io/send_path.h"
 #include <sys/uio.h>
 
 enum rl_op_kind {
@@ -28,7 +29,13 @@ enum rl_op_kind {
                            patient: preferably all of them at once, so that a large frame wakes
                            the shard once and not for every piece */
     RL_OP_SEND,         /* fd, iov, iov_count: all of it or an error; ret_bytes.  The iov array is
-                           the caller's and stays untouched until done */
+                           the caller's and stays untouched until done.  more: other bytes follow
+                           at once, so a part of a segment waits for them.  zero_copy: from the
+                           caller's memory without a copy, if the kernel can; done then comes when
+                           the peer has acknowledged, and
+                           a cancel resets the connection */
+    RL_OP_SEND_FILE,    /* fd, bytes of file at pos, by method: all of them or an error; ret_bytes.
+                           RL_EIO: also when the file is shorter */
     RL_OP_SYNC,         /* fd: file data to stable storage, on a helper thread */
     RL_OP_JOB,          /* job(op) runs on a helper thread, where it may block and call
                            rl_disk_*(), then done on the shard.  The job sets op->status */
@@ -47,7 +54,8 @@ struct rl_op {
     void *arg;                          /* the caller's */
     union {
         struct { void *buffer; size_t bytes; bool patient; } into;
-        struct { const struct iovec *iov; int iov_count; } send;
+        struct { const struct iovec *iov; int iov_count; bool more, zero_copy; } send;
+        struct { int file; enum rl_send_path method; uint64_t pos; size_t bytes; } send_file;
         struct { rl_op_fn *run; } job;
         struct { const char *host; uint16_t port; } connect;
     };

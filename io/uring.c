@@ -3,8 +3,9 @@
  * Happy path: submit fills an SQE whose user_data is the operation; turn enters the kernel once,
  * with everything submitted, and runs `done` for every completion found.  ACCEPT and RECEIVE are
  * multishot; RECEIVE takes slots of a ring of provided buffers and gives each back as soon as
- * its done has returned.  SEND is one request that the kernel retries until all is sent.  SYNC,
- * JOB and the look-up of a CONNECT's host name go to the helpers.
+ * its done has returned.  SEND is one request that the kernel retries until all is sent; without
+ * a copy it has two completions, and is done with the second.  SEND_FILE is io/uring_file.c's.
+ * SYNC, JOB and the look-up of a CONNECT's host name go to the helpers.
  *
  * With DEFER_TASKRUN completions appear only on entering the kernel with GETEVENTS, so every turn
  * does that, also when it does not wait.
@@ -23,7 +24,9 @@
 #include "io/loop.h"
 #include "io/socket_real.h"
 #include "io/uring_compat.h"
+#include "io/uring_file.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -54,6 +57,8 @@ enum {
 enum {
     WORD_TOTAL = 0,                     /* SEND: bytes asked for */
     WORD_CANCELLED = 1,                 /* cancel was asked for: do not arm again */
+    WORD_RESULT = 2,                    /* SEND without a copy: of the first completion... */
+    WORD_SENT = 3,                      /* ...which was seen */
 };
 
 struct rl_uring {
@@ -62,6 +67,7 @@ struct rl_uring {
     uint8_t *slots;
     struct msghdr *headers;             /* one per SQE, read by the kernel when it takes the SQE */
     struct rl_helper_batch helper_batch;
+    struct rl_uring_files files;
     uint64_t event_value;
     uint32_t in_flight;                 /* requests that will have a (last) completion */
     int event_fd;
@@ -100,13 +106,18 @@ static void uring_arm_event(struct rl_uring *uring)
 static void uring_submit_send(struct rl_uring *uring, struct io_uring_sqe *sqe, struct rl_op *op)
 {
     const struct iovec *iov = op->send.iov;
-    const int flags = MSG_WAITALL | MSG_NOSIGNAL;
+    const int flags = MSG_WAITALL | MSG_NOSIGNAL | (op->send.more ? MSG_MORE : 0);
     uint64_t total = 0;
 
     RL_ASSERT(op->send.iov_count >= 1 && op->send.iov_count <= RL_OP_IOV_MAX);
     for (int i = 0; i < op->send.iov_count; i++)
         total += iov[i].iov_len;
     op->backend_word[WORD_TOTAL] = total;
+    op->backend_word[WORD_SENT] = 0;
+    if (op->send.iov_count == 1 && op->send.zero_copy) {
+        io_uring_prep_send_zc(sqe, op->fd, iov[0].iov_base, iov[0].iov_len, flags, 0);
+        return;
+    }
     if (op->send.iov_count == 1) {
         io_uring_prep_send(sqe, op->fd, iov[0].iov_base, iov[0].iov_len, flags);
         return;
@@ -114,7 +125,10 @@ static void uring_submit_send(struct rl_uring *uring, struct io_uring_sqe *sqe, 
     struct msghdr *header = &uring->headers[sqe - uring->ring.sq.sqes];
     *header = (struct msghdr){ .msg_iov = (struct iovec *)(uintptr_t)iov,
                                .msg_iovlen = (size_t)op->send.iov_count };
-    io_uring_prep_sendmsg(sqe, op->fd, header, flags);
+    if (op->send.zero_copy)
+        io_uring_prep_sendmsg_zc(sqe, op->fd, header, (unsigned)flags);
+    else
+        io_uring_prep_sendmsg(sqe, op->fd, header, (unsigned)flags);
 }
 
 static void uring_arm(struct rl_uring *uring, struct rl_op *op)
@@ -145,10 +159,21 @@ static void uring_arm(struct rl_uring *uring, struct rl_op *op)
         uring_submit_send(uring, sqe, op);
         break;
     case RL_OP_NONE:
+    case RL_OP_SEND_FILE:
     case RL_OP_SYNC:
     case RL_OP_JOB:
         rl_panic(__FILE__, __LINE__, "operation kind %d in the ring", (int)op->kind);
     }
+    io_uring_sqe_set_data(sqe, op);
+    uring->in_flight++;
+}
+
+static void uring_arm_file(void *arg, struct rl_op *op, enum rl_uring_file_need need)
+{
+    struct rl_uring *uring = arg;
+    struct io_uring_sqe *sqe = uring_sqe(uring);
+
+    rl_uring_file_prepare(&uring->files, sqe, op, need);
     io_uring_sqe_set_data(sqe, op);
     uring->in_flight++;
 }
@@ -217,9 +242,20 @@ static void uring_submit(struct rl_shard *shard, struct rl_op *op)
         op->backend_word[WORD_CANCELLED] = 0;
         uring_arm(uring, op);
         break;
+    case RL_OP_SEND_FILE:
+        rl_uring_file_begin(&uring->files, op);
+        break;
     case RL_OP_NONE:
         rl_panic(__FILE__, __LINE__, "operation without a kind");
     }
+}
+
+/* The memory is let go when the peer has acknowledged, which it may never do: cut it off. */
+static void uring_disconnect(int fd)
+{
+    struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+    (void)connect(fd, &nobody, sizeof nobody);
 }
 
 static void uring_cancel(struct rl_shard *shard, struct rl_op *op)
@@ -230,6 +266,10 @@ static void uring_cancel(struct rl_shard *shard, struct rl_op *op)
     if (op->kind == RL_OP_CONNECT && op->ret_fd < 0)
         return;
     op->backend_word[WORD_CANCELLED] = 1;
+    if (op->kind == RL_OP_SEND && op->send.zero_copy && op->backend_word[WORD_SENT] != 0) {
+        uring_disconnect(op->fd);
+        return;
+    }
     struct io_uring_sqe *sqe = uring_sqe(uring);
     io_uring_prep_cancel(sqe, op, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
@@ -349,6 +389,35 @@ static void uring_on_send(struct rl_shard *shard, struct rl_op *op, int result)
     rl_shard_complete(shard, op);
 }
 
+/* Pages could not be pinned (memlock limit), or this socket cannot do it. */
+static bool uring_cannot_zero_copy(int result)
+{
+    return result == -ENOMEM || result == -ENOBUFS || result == -EOPNOTSUPP || result == -EINVAL;
+}
+
+/* A SEND without a copy: the first completion has the result, the second lets go of the memory. */
+static void uring_on_send_zero_copy(struct rl_shard *shard, struct rl_uring *uring,
+                                    struct rl_op *op, int result, uint32_t flags)
+{
+    if ((flags & IORING_CQE_F_NOTIF) == 0) {
+        op->backend_word[WORD_RESULT] = (uint64_t)(int64_t)result;
+        op->backend_word[WORD_SENT] = 1;
+    }
+    if ((flags & IORING_CQE_F_MORE) != 0) {
+        if (op->backend_word[WORD_CANCELLED] != 0 ||
+            (result >= 0 && (uint64_t)result < op->backend_word[WORD_TOTAL]))
+            uring_disconnect(op->fd);
+        return;
+    }
+    result = (int)(int64_t)op->backend_word[WORD_RESULT];
+    if (uring_cannot_zero_copy(result)) {
+        op->send.zero_copy = false;
+        uring_continue(shard, uring, op);
+        return;
+    }
+    uring_on_send(shard, op, result);
+}
+
 static void uring_on_op(struct rl_shard *shard, struct rl_uring *uring, struct rl_op *op,
                         int result, uint32_t flags)
 {
@@ -357,7 +426,13 @@ static void uring_on_op(struct rl_shard *shard, struct rl_uring *uring, struct r
         uring_on_receive(shard, uring, op, result, flags);
         break;
     case RL_OP_SEND:
-        uring_on_send(shard, op, result);
+        if (op->send.zero_copy)
+            uring_on_send_zero_copy(shard, uring, op, result, flags);
+        else
+            uring_on_send(shard, op, result);
+        break;
+    case RL_OP_SEND_FILE:
+        rl_uring_file_on_result(&uring->files, op, result);
         break;
     case RL_OP_RECEIVE_INTO:
         op->ret_bytes = result > 0 ? (size_t)result : 0;
@@ -383,8 +458,10 @@ static void uring_on_op(struct rl_shard *shard, struct rl_uring *uring, struct r
 }
 
 /* While stopping: nobody hears of it, but what it opened is closed. */
-static void uring_drop(const struct rl_op *op, int result)
+static void uring_drop(struct rl_uring *uring, struct rl_op *op, int result)
 {
+    if (op->kind == RL_OP_SEND_FILE)
+        rl_uring_file_drop(&uring->files, op);
     if (op->kind == RL_OP_ACCEPT && result >= 0)
         close(result);
     if (op->kind == RL_OP_CONNECT)
@@ -416,7 +493,7 @@ static void uring_on_completion(struct rl_shard *shard, struct rl_uring *uring, 
     }
     struct rl_op *op = (struct rl_op *)(uintptr_t)data;
     if (uring->stopping)
-        uring_drop(op, result);
+        uring_drop(uring, op, result);
     else
         uring_on_op(shard, uring, op, result, flags);
 }
@@ -455,8 +532,11 @@ static void uring_turn(struct rl_shard *shard, int64_t wait_ns)
     struct rl_uring *uring = uring_of(shard);
 
     rl_helper_flush(shard->set->helpers, &uring->helper_batch);
-    uring_enter(uring, wait_ns);
+    rl_uring_files_step(&uring->files, uring_arm_file, uring);
+    uring_enter(uring, rl_uring_files_have_work(&uring->files) ? 0 : wait_ns);
     rl_shard_read_clocks(shard);
+    for (struct rl_op *op; (op = rl_uring_files_take_ended(&uring->files)) != NULL;)
+        rl_shard_complete(shard, op);
     uring_harvest(shard, uring);
 }
 
@@ -512,6 +592,7 @@ static void uring_free(struct rl_uring *uring)
         close(uring->event_fd);
     if (uring->slots != NULL)
         munmap(uring->slots, (size_t)URING_SLOTS * URING_SLOT_BYTES);
+    rl_uring_files_done(&uring->files);
     rl_free(uring->buffers);
     rl_free(uring->headers);
     rl_free(uring);
@@ -520,9 +601,14 @@ static void uring_free(struct rl_uring *uring)
 static rl_status uring_start(struct rl_shard *shard)
 {
     struct rl_uring *uring = rl_alloc_zero(1, sizeof *uring);
+    sigset_t pipe_signal;
     struct io_uring_params params = { .flags = RL_URING_SETUP_FLAGS,
                                       .cq_entries = URING_COMPLETIONS };
 
+    /* sendfile and splice have no MSG_NOSIGNAL. */
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
     uring->event_fd = eventfd(0, EFD_CLOEXEC);  /* blocking: a non-blocking read is not parked */
     if (uring->event_fd < 0) {
         uring_free(uring);
@@ -597,6 +683,7 @@ static uint64_t uring_seed(struct rl_shard *shard)
 const struct rl_backend rl_backend_uring = {
     .name = "uring",
     .helpers = true,
+    .measurable = true,
     .start = uring_start,
     .stop = uring_stop,
     .submit = uring_submit,

@@ -1,8 +1,9 @@
-/* log/file_read.c — from an offset to bytes: index, walk to the batch, one read, every CRC checked.
+/* log/file_read.c — from an offset to bytes: index, walk to the batch, then one read or a loan.
  *
  * The happy path: the index gives a place at most index.interval.bytes before the wanted batch;
- * headers are walked from there; one read brings as many whole batches as asked for.  A CRC pass
- * over what was just read costs a few percent of the read, and nothing damaged is ever served.
+ * headers are walked from there.  Bytes that are known to be sound may be lent: a few more headers
+ * say where the last whole batch ends, and that is all we see of them.  Else one read brings as
+ * many whole batches as asked for, and each that was not checked before has its CRC checked.
  * Failures: an entry that does not point to the batch it promises is not followed: the walk then
  * begins at the segment's start, and the caller has the index rebuilt. */
 #include "log/file_read.h"
@@ -103,6 +104,37 @@ rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret
     return status;
 }
 
+/* ---- lending ---- */
+
+/* Batches this small are not worth a look at each header: they are copied. */
+enum { LOOK_AFTER = 16, LOOK_BYTES = 64 << 10, HEADERS_MAX = 512 };
+
+/* How many bytes, from pos on, are whole batches below upper_offset, and known to be sound, by
+ * their headers.  0: better copied. */
+static size_t lend_batches(struct rl_file_read *r, const struct rl_batch *first, uint32_t pos,
+                           size_t bytes, bool resident_only)
+{
+    struct rl_batch batch = *first;
+    size_t at = 0;
+
+    bytes = RL_MIN(bytes, (size_t)rl_checked_bytes(&r->checked, pos, r->end_pos));
+    r->next_offset = first->base_offset;
+    for (uint32_t count = 0; count < HEADERS_MAX; count++) {
+        if (at + batch.size_bytes > bytes || batch.base_offset != r->next_offset ||
+            rl_batch_last_offset(&batch) >= r->upper_offset)
+            break;
+        at += batch.size_bytes;
+        r->next_offset = rl_batch_last_offset(&batch) + 1;
+        if (at == bytes || (count == LOOK_AFTER && at < LOOK_BYTES && r->lend_bytes_min > 1))
+            break;
+        if (header_at(r, pos + (uint32_t)at, resident_only, &batch) != RL_OK)
+            break;
+    }
+    return at >= r->lend_bytes_min ? at : 0;
+}
+
+/* ---- copying ---- */
+
 /* How many of the bytes are whole, sound batches below upper_offset.  RL_ECORRUPT: not even the
  * first one. */
 static rl_status take_batches(struct rl_file_read *r, uint8_t *data, size_t bytes, uint32_t pos,
@@ -118,7 +150,8 @@ static rl_status take_batches(struct rl_file_read *r, uint8_t *data, size_t byte
             break;
         if (status == RL_OK && batch.base_offset != next_offset)
             status = RL_EMALFORMED;
-        if (status == RL_OK)
+        if (status == RL_OK && rl_checked_bytes(&r->checked, pos + (uint32_t)at, r->end_pos) <
+                                   batch.size_bytes)
             status = rl_batch_check(&batch);
         if (status != RL_OK || rl_batch_last_offset(&batch) >= r->upper_offset)
             break;
@@ -154,6 +187,12 @@ rl_status rl_file_read(struct rl_file_read *r, bool resident_only)
         return RL_OK;
     if (rl_batch_last_offset(&first) >= r->upper_offset)
         bytes = first.size_bytes;       /* nothing to give: but only if this is no damage */
+    if (r->lend_bytes_min > 0 && bytes >= r->lend_bytes_min) {
+        r->bytes = lend_batches(r, &first, pos, bytes, resident_only);
+        r->next_pos = pos + (uint32_t)r->bytes;
+        if (r->bytes > 0)
+            return RL_OK;
+    }
 
     struct rl_buffer *buffer = rl_buffer_create(bytes, r->home);
     status = read_at(r, pos, buffer->data, bytes, resident_only);

@@ -9,6 +9,7 @@
 #include "core/status.h"
 #include "io/disk.h"
 #include "log/batch.h"
+#include "log/segment.h"
 
 /* More than this is not read at once, whatever is asked for (a single larger batch is). */
 #define RL_FILE_READ_BYTES_MAX (8u << 20)
@@ -21,7 +22,9 @@ struct rl_file_read {
     uint32_t end_pos;                   /* bytes of the file that are written */
     int64_t offset, upper_offset;
     size_t max_bytes;
+    size_t lend_bytes_min;              /* see log.h */
     bool at_least_one;
+    struct rl_checked checked;          /* what need not be checked again */
     /* where to begin */
     uint32_t floor_pos;                 /* a batch at or before `offset` begins here */
     int64_t floor_offset;               /* its base offset; -1: not known, see floor_last_offset */
@@ -29,8 +32,8 @@ struct rl_file_read {
     char index_path[RL_PATH_BYTES];     /* empty: the floor is all there is */
     uint32_t index_entries;
     /* results */
-    struct rl_buffer *buffer;           /* one reference; NULL when bytes is 0 */
-    size_t bytes;                       /* whole batches at buffer->data */
+    struct rl_buffer *buffer;           /* one reference; NULL: bytes is 0, or they may be lent */
+    size_t bytes;                       /* whole batches, at buffer->data or before next_pos */
     uint32_t next_pos;                  /* the place behind them */
     int64_t next_offset;
     bool index_damaged;
@@ -40,7 +43,7 @@ struct rl_file_read {
  * its bytes are not there).  RL_ENOTFOUND: the file ends before. */
 rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret_pos,
                        struct rl_batch *ret_batch);
-/* Read whole batches from there.  RL_OK (bytes may be 0: the first one is too large or not below
+/* Read whole batches from there, or find out how many bytes of them may be lent.  RL_OK (bytes may be 0: the first one is too large or not below
  * upper_offset); RL_EBUSY: not in memory; RL_ECORRUPT: the batch with `offset` is damaged (a
  * damaged one further on only ends the read); RL_EIO; RL_ENOTFOUND. */
 rl_status rl_file_read(struct rl_file_read *r, bool resident_only);

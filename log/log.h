@@ -128,13 +128,18 @@ void rl_log_flush(struct rl_log *log);
 
 /* Read whole batches from the one containing `offset` up to below `upper_offset`, at most
  * max_bytes, but at least one batch if at_least_one.  From the in-memory tail if it is there,
- * else from the file: the one function in which a later path (sendfile, splice) is added.
+ * else from the file: copied, or lent as a range of it.
+ * A range is lent only of bytes that this process has appended or once checked, it stays valid
+ * whatever happens to the log meanwhile, even its end, and its lease may be released on any
+ * shard.  (Written bytes are never overwritten: what is cut off lies behind them.)
  * The caller owns the struct until done has run (or until RL_OK / an error was returned). */
 #define RL_LOG_READ_CHUNKS 64
 struct rl_log_read {
     int64_t offset, upper_offset;
     size_t max_bytes;
+    size_t lend_bytes_min;              /* from this size on a range of a file is welcome; 0: never */
     bool at_least_one;
+    bool skip_tail;                     /* read the file, also what is in memory */
     void (*done)(struct rl_log_read *read);
     void *arg;
     /* results */

@@ -45,6 +45,7 @@ struct rl_log_manager {
     uint32_t log_count;
     uint32_t open_files;
     struct rl_list files;               /* unpinned descriptors, least recently used first */
+    struct rl_list leases;              /* ranges of files that are lent to somebody */
     struct rl_list dirty;               /* logs with something to do at the end of this turn */
     struct rl_list runs;                /* tails of all logs, oldest first */
     size_t tail_used_bytes;
@@ -231,6 +232,12 @@ void rl_log_prepare_read(struct rl_log *log, struct rl_segment *seg, int64_t off
 
 /* commit.c: the only way to flushed_offset. */
 void rl_commit_advance(struct rl_log *log);
+
+/* lease.c: lend a range of an open file, from pos on. */
+struct rl_file_lease *rl_lease_create(struct rl_log_manager *manager, struct rl_segment_file *file,
+                                      uint32_t pos);
+/* End all that are left: nobody uses them any more, but their release may not have arrived. */
+void rl_lease_end_all(struct rl_log_manager *manager);
 
 /* save.c */
 void rl_save_advance(struct rl_log *log);

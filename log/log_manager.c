@@ -192,6 +192,7 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     manager->save_bytes = RL_LOG_SAVE_BYTES;
     manager->wall_offset_ms = shard->wall_ms - shard->now_ns / 1000000;
     rl_list_init(&manager->files);
+    rl_list_init(&manager->leases);
     rl_list_init(&manager->dirty);
     rl_list_init(&manager->runs);
     rl_list_init(&manager->no_space);
@@ -211,6 +212,7 @@ void rl_log_manager_stop(struct rl_shard *shard)
     struct rl_log_manager *manager = rl_log_manager_of(shard);
 
     RL_ASSERT(manager->log_count == 0);
+    rl_lease_end_all(manager);
     RL_ASSERT(manager->open_files == 0);
     rl_timer_stop(shard, &manager->no_space_timer);
     if (manager->last_config != NULL)

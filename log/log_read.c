@@ -3,7 +3,7 @@
  * The happy path: most reads are at the end of the log and are answered from the tail without a
  * system call.  Others read the file inline while the kernel has it in memory, and otherwise the
  * same request runs as a job.  Consumers read on where they stopped: a few remembered positions
- * per log save them the index.
+ * per log save them the index.  What is known to be sound may be lent instead of copied.
  * Failures: damage is told with file and position and answered with RL_ECORRUPT; the log stays
  * usable for everything else. */
 #include "log/log_internal.h"
@@ -48,6 +48,8 @@ void rl_log_prepare_read(struct rl_log *log, struct rl_segment *seg, int64_t off
     request->disk = rl_log_disk(log);
     request->home = log->manager->shard->index;
     request->fd = seg->file->fd;
+    request->checked = seg->checked;
+    request->lend_bytes_min = 0;
     request->segment_base = seg->base_offset;
     request->end_pos = seg->written_bytes;
     request->offset = offset;
@@ -104,14 +106,43 @@ static void report_damage(const struct rl_log *log, const struct rl_file_read *r
                    (long long)request->segment_base, request->next_pos);
 }
 
+/* These bytes have been read and were sound: they join the known stretch, or begin a new one. */
+static void note_checked(struct rl_log *log, const struct rl_file_read *request)
+{
+    struct rl_segment *seg = rl_log_segment_find(log, request->segment_base);
+    uint32_t from = request->next_pos - (uint32_t)request->bytes, end = request->next_pos;
+
+    if (seg == NULL || from >= seg->checked.appended_pos)
+        return;
+    struct rl_checked *checked = &seg->checked;
+    if (from > checked->end_pos || end < checked->from_pos) {
+        checked->from_pos = from;
+        checked->end_pos = end;
+    } else {
+        checked->from_pos = RL_MIN(checked->from_pos, from);
+        checked->end_pos = RL_MAX(checked->end_pos, end);
+    }
+}
+
+static struct rl_chunk chunk_of(struct rl_log *log, const struct rl_file_read *request,
+                                struct rl_segment_file *file)
+{
+    if (request->buffer != NULL)
+        return (struct rl_chunk){ request->buffer->data, request->bytes, { request->buffer } };
+    return (struct rl_chunk){ .bytes = request->bytes,
+                              .file = rl_lease_create(log->manager, file,
+                                                      request->next_pos - request->bytes) };
+}
+
 static rl_status finish_read(struct rl_log *log, struct rl_log_read *read,
-                             struct rl_file_read *request, rl_status status)
+                             struct rl_segment_file *file, struct rl_file_read *request,
+                             rl_status status)
 {
     if (request->index_damaged)
         rl_repair_index(log, request->segment_base);
     if (status == RL_ENOTFOUND)
         status = RL_ECORRUPT;           /* the log knows of a batch that its file does not have */
-    if (status == RL_OK && request->bytes > 0 &&
+    if (status == RL_OK && request->buffer != NULL &&
         !epochs_are_true(log, request->buffer->data, request->bytes)) {
         rl_buffer_unref(request->buffer);
         request->bytes = 0;
@@ -122,8 +153,9 @@ static rl_status finish_read(struct rl_log *log, struct rl_log_read *read,
     if (status != RL_OK || request->bytes == 0)
         return status;
 
-    read->chunks[read->chunk_count++] =
-        (struct rl_chunk){ request->buffer->data, request->bytes, request->buffer };
+    if (request->buffer != NULL)
+        note_checked(log, request);
+    read->chunks[read->chunk_count++] = chunk_of(log, request, file);
     read->bytes = request->bytes;
     remember(log, request->next_offset, request->segment_base, request->next_pos);
     return RL_OK;
@@ -142,12 +174,12 @@ static void on_read(struct rl_op *op)
     struct rl_log *log = job->log;
     struct rl_log_read *read = job->read;
 
+    read->job = NULL;
+    read->status = finish_read(log, read, job->file, &job->request, op->status);
     rl_segment_unpin(job->file);
     log->busy--;
     if (log->closing)
         rl_log_mark_dirty(log);
-    read->job = NULL;
-    read->status = finish_read(log, read, &job->request, op->status);
     rl_free(job);
     read->done(read);
 }
@@ -182,13 +214,14 @@ static rl_status read_file(struct rl_log *log, struct rl_log_read *read)
     rl_log_prepare_read(log, seg, read->offset, &request);
     request.upper_offset = read->upper_offset;
     request.max_bytes = read->max_bytes;
+    request.lend_bytes_min = read->lend_bytes_min;
     request.at_least_one = read->at_least_one;
     status = request.floor_pos == 0 && (seg->flags & RL_SEGMENT_INDEX_DAMAGED) != 0
         ? RL_EBUSY                      /* a long walk: not here */
         : rl_file_read(&request, true);
     if (status == RL_EBUSY)
         return read_by_job(log, read, seg, &request);
-    return finish_read(log, read, &request, status);
+    return finish_read(log, read, seg->file, &request, status);
 }
 
 rl_status rl_log_read(struct rl_log *log, struct rl_log_read *read)
@@ -209,7 +242,7 @@ rl_status rl_log_read(struct rl_log *log, struct rl_log_read *read)
     if (read->offset >= read->upper_offset)
         return read->status = RL_OK;
     rl_log_heat(log);
-    if (read->offset >= rl_tail_first_offset(log)) {
+    if (!read->skip_tail && read->offset >= rl_tail_first_offset(log)) {
         rl_tail_read(log, read);
         return read->status = RL_OK;
     }

@@ -364,6 +364,7 @@ static void set_flushed(struct rl_recovering *run)
             i + 1 < r->segment_count ? r->segments[i + 1].base_offset : r->end_offset;
         bool ends_before = end_offset <= point.offset;
         seg->written_bytes = seg->size_bytes;
+        seg->checked = (struct rl_checked){ .appended_pos = seg->size_bytes };
         seg->synced_bytes = 0;
         if (ends_before)
             seg->synced_bytes = seg->size_bytes;

@@ -23,7 +23,7 @@ void rl_segment_path(const char *directory, int64_t base_offset, const char *suf
 
 static void close_file(struct rl_segment_file *file)
 {
-    struct rl_log_manager *manager = file->log->manager;
+    struct rl_log_manager *manager = file->manager;
 
     if (rl_list_linked(&file->lru))
         rl_list_remove(&file->lru);
@@ -64,6 +64,7 @@ rl_status rl_segment_open(struct rl_log *log, struct rl_segment *seg, bool writa
         return status;
 
     seg->file = rl_alloc_zero(1, sizeof *seg->file);
+    seg->file->manager = manager;
     seg->file->log = log;
     seg->file->base_offset = seg->base_offset;
     seg->file->fd = fd;
@@ -73,13 +74,16 @@ rl_status rl_segment_open(struct rl_log *log, struct rl_segment *seg, bool writa
     return RL_OK;
 }
 
-struct rl_segment_file *rl_segment_pin(struct rl_segment *seg)
+void rl_segment_pin_file(struct rl_segment_file *file)
 {
-    struct rl_segment_file *file = seg->file;
-
     if (file->pins++ == 0)
         rl_list_remove(&file->lru);
-    return file;
+}
+
+struct rl_segment_file *rl_segment_pin(struct rl_segment *seg)
+{
+    rl_segment_pin_file(seg->file);
+    return seg->file;
 }
 
 void rl_segment_unpin(struct rl_segment_file *file)
@@ -90,7 +94,7 @@ void rl_segment_unpin(struct rl_segment_file *file)
     if (file->detached)
         close_file(file);
     else
-        rl_list_push_back(&file->log->manager->files, &file->lru);
+        rl_list_push_back(&file->manager->files, &file->lru);
 }
 
 void rl_segment_detach(struct rl_segment *seg)

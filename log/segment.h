@@ -17,10 +17,11 @@ struct rl_log_manager;
 /* An open descriptor.  Unpinned ones may be closed at any time (least recently used first). */
 struct rl_segment_file {
     struct rl_list lru;                 /* in the manager's list while unpinned */
-    struct rl_log *log;
+    struct rl_log_manager *manager;
+    struct rl_log *log;                 /* gone, perhaps, when detached */
     int64_t base_offset;                /* whose segment; unless detached */
     int fd;
-    uint32_t pins;                      /* operations that use fd right now */
+    uint32_t pins;                      /* operations and leases that use fd right now */
     bool writable;
     bool detached;                      /* the segment is gone: closed with the last pin */
 };
@@ -31,6 +32,23 @@ enum {
     RL_SEGMENT_INDEX_DAMAGED = 4,       /* index files contradict the log: walk it, then rebuild */
     RL_SEGMENT_LOG_DAMAGED = 8,         /* the log is damaged itself: its index cannot be rebuilt */
 };
+
+/* Which bytes of a segment are known to be sound: those that this process appended, and a stretch
+ * of older ones whose checksums it has seen. */
+struct rl_checked {
+    uint32_t from_pos, end_pos;
+    uint32_t appended_pos;              /* from here on */
+};
+
+/* How many bytes from pos on, all of them before end_pos, are known to be sound. */
+static inline uint32_t rl_checked_bytes(const struct rl_checked *checked, uint32_t pos, uint32_t end_pos)
+{
+    if (pos >= checked->appended_pos)
+        return end_pos - pos;
+    if (pos < checked->from_pos || pos >= checked->end_pos)
+        return 0;
+    return checked->end_pos >= checked->appended_pos ? end_pos - pos : checked->end_pos - pos;
+}
 
 struct rl_segment {
     int64_t base_offset;
@@ -43,6 +61,7 @@ struct rl_segment {
     uint32_t index_entries;             /* in the .index file; more may be in `index` */
     uint32_t time_entries;              /* in the .timeindex file */
     uint32_t flags;
+    struct rl_checked checked;
     struct rl_index_memory *index;      /* entries not yet in the files; NULL: none */
     struct rl_segment_file *file;       /* NULL: not open */
 };
@@ -70,6 +89,7 @@ rl_status rl_segment_walk(struct rl_segment_walk *walk, rl_segment_walk_fn *each
 rl_status rl_segment_open(struct rl_log *log, struct rl_segment *seg, bool writable);
 /* Keep the descriptor while an operation uses it; unpin also frees a detached one. */
 struct rl_segment_file *rl_segment_pin(struct rl_segment *seg);
+void rl_segment_pin_file(struct rl_segment_file *file);
 void rl_segment_unpin(struct rl_segment_file *file);
 /* Give up the descriptor: at once, or when the last pin goes. */
 void rl_segment_detach(struct rl_segment *seg);

@@ -185,7 +185,7 @@ static void add_chunk(struct rl_log_read *read, struct rl_tail_run *run, uint32_
         return;
     }
     read->chunks[read->chunk_count++] =
-        (struct rl_chunk){ run->data + at, bytes, rl_buffer_ref(run->buffer) };
+        (struct rl_chunk){ run->data + at, bytes, { rl_buffer_ref(run->buffer) } };
 }
 
 void rl_tail_read(struct rl_log *log, struct rl_log_read *read)

@@ -66,6 +66,8 @@ void rl_connection_close(struct rl_connection *conn)
         rl_list_remove(&conn->send_link);
     rl_receive_close(conn);
     rl_socket_shutdown(net->shard, conn->fd);
+    if (conn->send != NULL && conn->send_op.kind == RL_OP_SEND && conn->send_op.send.zero_copy)
+        rl_cancel(net->shard, &conn->send_op);  /* else it waits for the peer to acknowledge */
     connection_cancel_requests(conn);
     rl_connection_unhold(conn);
 }

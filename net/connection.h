@@ -55,9 +55,13 @@ struct rl_acceptor;
 struct rl_gather;
 struct rl_handover;
 struct rl_send;
+struct rl_send_path_choice;
 
 /* rl_request.reply_state */
 enum rl_reply_state { RL_REPLY_PENDING, RL_REPLY_READY, RL_REPLY_CLOSE };
+
+/* Where the peer is, as far as it was asked. */
+enum rl_peer_place { RL_PEER_UNKNOWN, RL_PEER_LOCAL, RL_PEER_REMOTE };
 
 /* Which receive operation is in flight. */
 enum rl_receive_state {
@@ -102,6 +106,8 @@ struct rl_net {
     struct rl_list request_pool;        /* free requests */
     uint32_t request_pool_count;
     struct rl_gather *gather;
+    struct rl_buffer *read_buffer;      /* for the next send from a file, or NULL */
+    struct rl_send_path_choice *path_choice;
     struct rl_send *send_pool;
     uint32_t send_pool_count;
 
@@ -155,6 +161,7 @@ struct rl_connection {
     uint32_t head_chunk;
     bool head_begun;                    /* its size prefix is sent */
     bool close_after_send;
+    enum rl_peer_place peer_place;
 
     struct rl_op receive_op, send_op;
 };
@@ -226,6 +233,12 @@ void rl_send_want(struct rl_connection *conn);
 void rl_send_collect(struct rl_connection *conn);
 /* Give back the batch in flight; no operation refers to it. */
 void rl_send_drop(struct rl_connection *conn);
+
+/* ---- peer_path.c ---- */
+void rl_send_path_start(struct rl_net *net);
+void rl_send_path_stop(struct rl_net *net);
+/* By which of READ, SENDFILE and SPLICE a chunk of this size, in a file, goes to this peer. */
+enum rl_send_path rl_send_path_of(struct rl_connection *conn, size_t bytes);
 
 /* ---- listener.c ---- */
 void rl_acceptor_start(struct rl_net *net);

@@ -142,6 +142,7 @@ rl_status rl_net_start(struct rl_shard *shard, const struct rl_net_options *opti
     if (options->idle_ns_max != 0)
         net->idle_step_ns = RL_MIN(IDLE_STEP_NS_MAX, options->idle_ns_max / 16 + 1);
     rl_send_start(net);
+    rl_send_path_start(net);
     rl_acceptor_start(net);
     shard->context[RL_CONTEXT_NET] = net;
     rl_shard_add_turn_hook(shard, net_on_turn, net);
@@ -189,6 +190,7 @@ void rl_net_stop(struct rl_shard *shard)
         rl_connection_abandon(RL_LIST_ENTRY(node, struct rl_connection, link));
     rl_acceptor_stop(net);
     rl_send_stop(net);
+    rl_send_path_stop(net);
     rl_request_pool_free(net);
     struct rl_timer *timers[] = { &net->idle_timer, &net->bulk_timer, &net->stall_timer,
                                   &net->drain_timer };

@@ -22,6 +22,7 @@
 #include "core/list.h"
 #include "core/slice.h"
 #include "core/status.h"
+#include "io/send_path.h"
 #include "io/shard.h"
 #include "io/socket.h"
 
@@ -48,6 +49,7 @@ struct rl_net_options {
     int64_t idle_ns_max;                /* connections.max.idle.ms; 0: never */
     int send_buffer_bytes, receive_buffer_bytes;        /* -1: the kernel's */
     int backlog;
+    enum rl_send_path send_path;        /* for chunks in files; ZEROCOPY: for those in memory */
 };
 
 /* One request, from its last byte received to its last reply byte handed to the kernel. */

@@ -277,6 +277,31 @@ static bool mem_send(struct rl_op *op, struct mem_socket *socket)
     return op->ret_bytes == total && mem_end(op, RL_OK);
 }
 
+/* From the disk of the operation's shard, as much as the window takes; by whatever method. */
+static bool mem_send_file(struct rl_op *op, struct mem_socket *socket)
+{
+    struct mem_pipe *pipe = &socket->connection->to[1 - socket->side];
+    struct rl_disk *disk = op->home->disk;
+    uint8_t piece[512];
+
+    if (socket->connection->reset)
+        return mem_end(op, RL_EIO);
+    if (pipe->deaf || pipe->ended)
+        return mem_end(op, RL_ECLOSED);
+    while (op->ret_bytes < op->send_file.bytes) {
+        size_t bytes = RL_MIN(op->send_file.bytes - op->ret_bytes, sizeof piece), got, put;
+        rl_status status = rl_disk_read(disk, op->send_file.file, op->send_file.pos + op->ret_bytes,
+                                        piece, bytes, &got);
+        if (status != RL_OK || got == 0)
+            return mem_end(op, RL_EIO);
+        put = mem_pipe_put(pipe, piece, got);
+        op->ret_bytes += put;
+        if (put < got)
+            return false;
+    }
+    return mem_end(op, RL_OK);
+}
+
 bool mem_net_progress(struct rl_mem *mem, struct rl_op *op)
 {
     switch (op->kind) {
@@ -289,6 +314,8 @@ bool mem_net_progress(struct rl_mem *mem, struct rl_op *op)
         return mem_receive(mem, op, mem_socket_find(mem, op->fd));
     case RL_OP_SEND:
         return mem_send(op, mem_socket_find(mem, op->fd));
+    case RL_OP_SEND_FILE:
+        return mem_send_file(op, mem_socket_find(mem, op->fd));
     case RL_OP_NONE:
     case RL_OP_SYNC:
     case RL_OP_JOB:

@@ -121,7 +121,7 @@ static void handler_big(struct fixture *f, struct rl_request *request)
         size_t piece = RL_MIN(bytes - at, CHUNK_BYTES);
         struct rl_buffer *buffer = rl_buffer_create(piece, rl_self->index);
         big_pattern(buffer->data, at, piece);
-        chunks[count] = (struct rl_chunk){ buffer->data, piece, buffer };
+        chunks[count] = (struct rl_chunk){ buffer->data, piece, { buffer } };
     }
     handler_forget(f, request);
     rl_request_reply(request, chunks, count);
