@@ -12,8 +12,8 @@
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
 
-/* A smaller range is copied out of the file at once. */
-#define LEND_BYTES_MIN ((size_t)16 << 10)
+/* A smaller range is copied out of the file at once: it would be read all the same. */
+#define LEND_BYTES_MIN ((size_t)64 << 10)
 
 static struct rl_fetch *fetch_of(const struct rl_scatter_call *call)
 {

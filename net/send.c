@@ -97,7 +97,8 @@ void rl_send_want(struct rl_connection *conn)
 static bool gather_full(const struct rl_gather *gather)
 {
     return gather->iov_count == RL_SEND_IOV_MAX || gather->bytes >= RL_SEND_BYTES_MAX ||
-           gather->read_bytes == SEND_READ_BYTES || gather->by_kernel.bytes != 0;
+           (gather->read != NULL && gather->read_bytes == gather->read->capacity) ||
+           gather->by_kernel.bytes != 0;
 }
 
 static bool gather_can_copy(const struct rl_gather *gather, size_t bytes)
@@ -132,19 +133,27 @@ static bool gather_piece(struct rl_gather *gather, const uint8_t *data, size_t b
     return true;
 }
 
+/* A buffer for so many bytes: the warm one, unless a slow reader could hold it for a little.  So
+ * what sends hold is bounded as replies are. */
+static struct rl_buffer *take_read_buffer(struct rl_net *net, size_t bytes)
+{
+    struct rl_buffer *buffer = net->read_buffer;
+
+    if (bytes < SEND_READ_BYTES / 4)
+        return rl_buffer_create(bytes, net->shard->index);
+    net->read_buffer = NULL;
+    return buffer != NULL ? buffer : rl_buffer_create(SEND_READ_BYTES, net->shard->index);
+}
+
 /* Read the next bytes of a file into the buffer that goes with this send.  Returns how many. */
-static size_t gather_read(struct rl_net *net, struct file_piece piece)
+static size_t gather_read(struct rl_net *net, struct file_piece piece, size_t reply_bytes)
 {
     struct rl_gather *gather = net->gather;
     size_t got = 0;
 
-    if (gather->read == NULL) {
-        gather->read = net->read_buffer;
-        net->read_buffer = NULL;
-        if (gather->read == NULL)
-            gather->read = rl_buffer_create(SEND_READ_BYTES, net->shard->index);
-    }
-    piece.bytes = RL_MIN(piece.bytes, SEND_READ_BYTES - gather->read_bytes);
+    if (gather->read == NULL)
+        gather->read = take_read_buffer(net, RL_MAX(piece.bytes, reply_bytes));
+    piece.bytes = RL_MIN(piece.bytes, gather->read->capacity - gather->read_bytes);
     uint8_t *to = gather->read->data + gather->read_bytes;
     rl_status status = rl_disk_try_read(net->shard->disk, piece.fd, piece.pos, to, piece.bytes, &got);
     if (status == RL_EBUSY) {
@@ -163,15 +172,15 @@ static size_t gather_read(struct rl_net *net, struct file_piece piece)
 }
 
 /* The next bytes of a chunk that lies in a file.  Returns how many of them go with this send. */
-static size_t gather_file(struct rl_connection *conn, const struct rl_chunk *chunk, size_t bytes,
-                          bool *ret_borrowed)
+static size_t gather_file(struct rl_connection *conn, const struct rl_request *request,
+                          const struct rl_chunk *chunk, size_t bytes, bool *ret_borrowed)
 {
     struct rl_gather *gather = conn->net->gather;
     struct file_piece piece = { chunk->file->fd, chunk->file->pos + conn->head_at, bytes };
     enum rl_send_path path = rl_send_path_of(conn, chunk->bytes);
 
     if (path != RL_SEND_SENDFILE && path != RL_SEND_SPLICE)
-        return gather_read(conn->net, piece);
+        return gather_read(conn->net, piece, request->reply_bytes);
     if (gather->iov_count != 0) {
         gather->more = true;
         return 0;
@@ -197,7 +206,7 @@ static bool gather_chunks(struct rl_connection *conn, const struct rl_request *r
                 return false;
             bytes = RL_MIN(bytes, RL_SEND_BYTES_MAX - gather->bytes);
             if (rl_chunk_is_file(chunk))
-                bytes = gather_file(conn, chunk, bytes, ret_borrowed);
+                bytes = gather_file(conn, request, chunk, bytes, ret_borrowed);
             else
                 *ret_borrowed |= gather_piece(gather, chunk->data + conn->head_at, bytes);
             if (bytes == 0)
@@ -296,10 +305,10 @@ static struct rl_send *send_create(struct rl_net *net, size_t capacity)
 /* Keep one, warm, for the next send. */
 static void send_give_read_buffer(struct rl_net *net, struct rl_buffer *buffer)
 {
-    if (buffer == NULL)
-        return;
-    rl_buffer_unref(net->read_buffer);
-    net->read_buffer = buffer;
+    if (buffer == NULL || buffer->capacity < SEND_READ_BYTES || net->read_buffer != NULL)
+        rl_buffer_unref(buffer);
+    else
+        net->read_buffer = buffer;
 }
 
 void rl_send_drop(struct rl_connection *conn)
