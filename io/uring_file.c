@@ -11,13 +11,15 @@
  * by themselves, and would fail instead.
  *
  * Failures: a file that ends early or cannot be read, and a socket that is gone, end the
- * operation; what is then in its pipe is thrown away with the pipe.  No pipe to be had: sendfile. */
+ * operation; what is then in its pipe is thrown away with the pipe.  No pipe to be had: sendfile.
+ * A file system that cannot splice: its bytes are copied through a buffer, here too. */
 #include "io/uring_file.h"
 #include "core/memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -31,8 +33,11 @@ enum {
     WORD_CANCELLED = 1,
     WORD_PIPE = 2,                      /* read end + 1, write end + 1 above; 0: none */
     WORD_PIPED = 3,                     /* bytes in it */
-    WORD_NEED = 4,                      /* what the ring does for us */
+    WORD_NEED = 4,                      /* what the ring does for us; NEED_COPY */
+    WORD_LOADED = 5,                    /* place, + 1, that was loaded last: it should be there now */
 };
+/* With WORD_NEED: this file system has no splice. */
+#define NEED_COPY ((uint64_t)1 << 8)
 
 /* ---- queues ---- */
 
@@ -111,6 +116,14 @@ static void pipe_give(struct rl_uring_files *files, struct rl_op *op)
     op->backend_word[WORD_PIPE] = 0;
 }
 
+void rl_uring_file_drop(struct rl_uring_files *files, struct rl_op *op)
+{
+    if (op->backend_word[WORD_PIPE] == 0)
+        return;
+    pipe_close(files, pipe_of(op));
+    op->backend_word[WORD_PIPE] = 0;
+}
+
 /* ---- is it in memory? ---- */
 
 #ifndef SYS_cachestat                   /* Linux 6.5 */
@@ -164,8 +177,18 @@ static enum outcome step_end(struct rl_uring_files *files, struct rl_op *op, rl_
 
 static enum outcome step_need(struct rl_op *op, enum rl_uring_file_need need)
 {
-    op->backend_word[WORD_NEED] = need;
+    op->backend_word[WORD_NEED] = need | (op->backend_word[WORD_NEED] & NEED_COPY);
     return NEEDS_RING;
+}
+
+static enum rl_uring_file_need need_of(const struct rl_op *op)
+{
+    return (enum rl_uring_file_need)(op->backend_word[WORD_NEED] & ~NEED_COPY);
+}
+
+static bool cannot_splice(int error)
+{
+    return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP;
 }
 
 /* After a call that moved nothing. */
@@ -175,7 +198,41 @@ static enum outcome step_failed(struct rl_uring_files *files, struct rl_op *op, 
         return WENT_ON;
     if (result < 0 && errno == EAGAIN)
         return step_need(op, RL_URING_FILE_ROOM);
+    if (result < 0 && cannot_splice(errno) && (op->backend_word[WORD_NEED] & NEED_COPY) == 0) {
+        rl_uring_file_drop(files, op);
+        op->backend_word[WORD_PIPED] = 0;
+        op->backend_word[WORD_NEED] = NEED_COPY;
+        return WENT_ON;
+    }
     return step_end(files, op, RL_EIO); /* the file is too short, or the socket gone */
+}
+
+static uint8_t *load_buffer(struct rl_uring_files *files)
+{
+    if (files->load_buffer == NULL)
+        files->load_buffer = rl_alloc(STEP_BYTES);
+    return files->load_buffer;
+}
+
+/* Must the ring load these bytes first?  Once: a file system without a page cache never shows
+ * them there. */
+static bool must_load(const struct rl_op *op, uint64_t pos, size_t bytes)
+{
+    return op->backend_word[WORD_LOADED] != pos + 1 && !is_resident(op->send_file.file, pos, bytes);
+}
+
+static enum outcome step_copy(struct rl_uring_files *files, struct rl_op *op, uint64_t pos,
+                              size_t bytes)
+{
+    if (must_load(op, pos, bytes))
+        return step_need(op, RL_URING_FILE_LOAD);
+    ssize_t n = pread(op->send_file.file, load_buffer(files), bytes, (off_t)pos);
+    if (n > 0)
+        n = send(op->fd, files->load_buffer, (size_t)n, MSG_NOSIGNAL);
+    if (n <= 0)
+        return step_failed(files, op, n);
+    op->backend_word[WORD_SENT] += (uint64_t)n;
+    return WENT_ON;
 }
 
 static enum outcome step_sendfile(struct rl_uring_files *files, struct rl_op *op, uint64_t pos,
@@ -183,7 +240,7 @@ static enum outcome step_sendfile(struct rl_uring_files *files, struct rl_op *op
 {
     off_t at = (off_t)pos;
 
-    if (!is_resident(op->send_file.file, pos, bytes))
+    if (must_load(op, pos, bytes))
         return step_need(op, RL_URING_FILE_LOAD);
     ssize_t n = sendfile(op->fd, op->send_file.file, &at, bytes);
     if (n <= 0)
@@ -230,6 +287,8 @@ static enum outcome step_once(struct rl_uring_files *files, struct rl_op *op)
         return step_empty_pipe(files, op);
     if (bytes == 0)
         return step_end(files, op, RL_OK);
+    if ((op->backend_word[WORD_NEED] & NEED_COPY) != 0)
+        return step_copy(files, op, pos, bytes);
     if (op->send_file.method == RL_SEND_SPLICE && pipe_take(files, op))
         return step_fill_pipe(files, op, pos, bytes);
     return step_sendfile(files, op, pos, bytes);
@@ -269,7 +328,7 @@ void rl_uring_files_step(struct rl_uring_files *files,
         if (outcome == WENT_ON)
             queue_push(&files->first, &files->last, op);
         else if (outcome == NEEDS_RING)
-            arm(arg, op, (enum rl_uring_file_need)op->backend_word[WORD_NEED]);
+            arm(arg, op, need_of(op));
     }
 }
 
@@ -290,9 +349,8 @@ void rl_uring_file_prepare(struct rl_uring_files *files, struct io_uring_sqe *sq
         io_uring_prep_poll_add(sqe, op->fd, POLLOUT);
         break;
     case RL_URING_FILE_LOAD:
-        if (files->load_buffer == NULL)
-            files->load_buffer = rl_alloc(STEP_BYTES);
-        io_uring_prep_read(sqe, op->send_file.file, files->load_buffer, bytes, pos);
+        op->backend_word[WORD_LOADED] = pos + 1;
+        io_uring_prep_read(sqe, op->send_file.file, load_buffer(files), bytes, pos);
         break;
     case RL_URING_FILE_FILL:
         io_uring_prep_splice(sqe, op->send_file.file, (int64_t)pos, pipe_of(op).write_fd, -1, bytes, 0);
@@ -302,9 +360,9 @@ void rl_uring_file_prepare(struct rl_uring_files *files, struct io_uring_sqe *sq
 
 void rl_uring_file_on_result(struct rl_uring_files *files, struct rl_op *op, int result)
 {
-    enum rl_uring_file_need need = (enum rl_uring_file_need)op->backend_word[WORD_NEED];
+    const enum rl_uring_file_need need = need_of(op);
 
-    op->backend_word[WORD_NEED] = RL_URING_FILE_NOTHING;
+    op->backend_word[WORD_NEED] &= NEED_COPY;
     if (need == RL_URING_FILE_FILL && result > 0)
         op->backend_word[WORD_PIPED] = (uint64_t)result;
     if (op->backend_word[WORD_CANCELLED] != 0)
@@ -315,14 +373,6 @@ void rl_uring_file_on_result(struct rl_uring_files *files, struct rl_op *op, int
         (void)step_end(files, op, RL_EIO);
     else
         queue_push(&files->first, &files->last, op);
-}
-
-void rl_uring_file_drop(struct rl_uring_files *files, struct rl_op *op)
-{
-    if (op->backend_word[WORD_PIPE] == 0)
-        return;
-    pipe_close(files, pipe_of(op));
-    op->backend_word[WORD_PIPE] = 0;
 }
 
 void rl_uring_files_done(struct rl_uring_files *files)

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -258,6 +259,28 @@ Test(ops, a_peer_that_is_gone_is_an_error_not_a_signal)
     remote_submit(shard, &send);
     remote_wait(&send);
     cr_assert_eq(send.op.status, RL_ECLOSED);
+}
+
+/* procfs has neither splice nor a page cache: the bytes are copied, and loaded only once. */
+Test(ops, send_file_where_the_file_system_cannot_splice)
+{
+    const enum rl_send_path methods[] = { RL_SEND_SENDFILE, RL_SEND_SPLICE };
+    char expected[40], got[sizeof expected];
+    int file = open("/proc/version", O_RDONLY | O_CLOEXEC);
+
+    cr_assert_eq(pread(file, expected, sizeof expected, 3), (ssize_t)sizeof expected);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(methods); i++) {
+        struct remote_op send = { .op = { .kind = RL_OP_SEND_FILE, .fd = theirs,
+                                          .send_file = { .file = file, .method = methods[i],
+                                                         .pos = 3, .bytes = sizeof expected } } };
+        remote_submit(shard, &send);
+        read_exactly(ours, (uint8_t *)got, sizeof got);
+        remote_wait(&send);
+        cr_assert_eq(send.op.status, RL_OK);
+        cr_assert_eq(send.op.ret_bytes, sizeof expected);
+        cr_assert_eq(memcmp(got, expected, sizeof got), 0);
+    }
+    close(file);
 }
 
 /* More receives in one turn than there are slots: each gets its bytes, some by RL_EBUSY. */
