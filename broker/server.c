@@ -296,7 +296,8 @@ static void server_boot(struct rl_shard *shard, struct rl_msg *msg)
         .metadata_url = s->metadata_url,
         .resolve = resolve_topic,
         .resolve_arg = s,
-        .unclean_start = !s->log_start.clean,
+        /* On the same mount nothing is lost that anybody could have read. */
+        .unclean_start = !s->log_start.clean && !s->log_start.same_mount,
     };
     rl_controller_start(shard, &options, on_controller_started, s);
 }
@@ -314,6 +315,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
         .tail_bytes = (size_t)c->log_tail_bytes / shard->count,
         .producer_id_expiration_ms = c->producer_id_expiration_ms,
         .open_files_max = s->open_files_max,
+        .reserve_bytes = (uint64_t)c->log_reserve_bytes,
     });
     if (status != RL_OK)
         return status;

@@ -202,11 +202,12 @@ void rl_log_advance(struct rl_log *log)
         return;
     if (log->failure != RL_OK) {
         if (hot->rollback_due && !hot->create_busy && !hot->commit_busy && !hot->save_busy &&
-            !hot->rollback_busy && !log->closing)
+            !hot->rollback_busy && !hot->reserve_busy && !log->closing)
             rl_rollback_start(log);
         return;
     }
     create_advance(log);
+    rl_reserve_advance(log);
     rl_commit_advance(log);
     if (log->failure == RL_OK)
         rl_save_advance(log);

@@ -42,6 +42,7 @@ struct rl_log_manager_options {
     size_t tail_bytes;                  /* this shard's budget of in-memory tails */
     int64_t producer_id_expiration_ms;
     uint32_t open_files_max;            /* descriptors this shard's logs may hold */
+    uint64_t reserve_bytes;             /* at most, ahead of each segment that grows; 0: nothing */
 };
 /* Each shard, at start.  Registers its end-of-turn hook (writes) and shard->context[LOG]. */
 rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manager_options *options);

@@ -218,8 +218,10 @@ rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir,
     } else if (status != RL_ENOTFOUND) {
         return status;
     }
-    /* Logs that were not recovered since a power cut prove nothing to whoever starts after us. */
-    status = store_state(disk, data_dir, RUNNING, start.clean || start.same_mount ? now : "");
+    /* Logs that were not recovered since a power cut prove nothing to whoever starts after us.
+     * After a kill the file says already what it should; a sync could take long, because the
+     * device is still writing what the killed process left in the page cache. */
+    status = start.same_mount ? RL_OK : store_state(disk, data_dir, RUNNING, start.clean ? now : "");
     if (status == RL_OK)
         *ret_start = start;
     return status;

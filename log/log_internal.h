@@ -4,7 +4,7 @@
  * segment); struct rl_log_hot comes with the first append or read.
  *
  * Work in flight, each at most once per log: `create` makes the file of a rolled segment,
- * `commit` syncs (commit.c), `save` writes index entries, snapshot and checkpoint or renames
+ * `commit` syncs (commit.c), `reserve` asks for space (reserve.c), `save` writes index entries, snapshot and checkpoint or renames
  * expired files (save.c), `rollback` recovers in place after a failed write (rollback.c). */
 #ifndef RL_LOG_LOG_INTERNAL_H
 #define RL_LOG_LOG_INTERNAL_H
@@ -23,6 +23,8 @@
 #define RL_LOG_MANAGER_MAGIC 0x6d676f6cu        /* "logm" */
 #define RL_SNAPSHOTS_KEPT 3
 #define RL_LOG_HINTS 4
+/* A smaller segment has nothing reserved behind it. */
+#define RL_LOG_RESERVE_FROM_BYTES (1u << 20)
 /* Index entries, snapshot and checkpoint are saved after this many bytes: what a restart after
  * kill -9 has to walk, and what the index of an active segment costs in memory. */
 #define RL_LOG_SAVE_BYTES (64u << 20)
@@ -40,6 +42,7 @@ struct rl_log_manager {
     size_t tail_bytes;
     int64_t producer_id_expiration_ms;
     uint32_t open_files_max;
+    uint64_t reserve_bytes;
     uint64_t save_bytes;                /* RL_LOG_SAVE_BYTES; tests save more often */
     /* */
     uint32_t log_count;
@@ -111,7 +114,10 @@ struct rl_log_hot {
     bool directory_dirty;               /* files were created since the directory was synced */
     bool directory_committing;
     /* */
-    bool create_busy, save_busy, rollback_busy;
+    bool create_busy, save_busy, rollback_busy, reserve_busy;
+    bool reserve_refused;               /* not again for this segment */
+    uint32_t reserved_pos;              /* of the segment with reserved_base; 0: nothing yet */
+    int64_t reserved_base;
     bool rollback_due;
     bool changed;                       /* since open: a clean close has something to save */
     struct rl_expired *expired;         /* retention.c: segments to rename with the next save */
@@ -238,6 +244,9 @@ struct rl_file_lease *rl_lease_create(struct rl_log_manager *manager, struct rl_
                                       uint32_t pos);
 /* End all that are left: nobody uses them any more, but their release may not have arrived. */
 void rl_lease_end_all(struct rl_log_manager *manager);
+
+/* reserve.c: ask for space ahead of the active segment, if it is time. */
+void rl_reserve_advance(struct rl_log *log);
 
 /* save.c */
 void rl_save_advance(struct rl_log *log);

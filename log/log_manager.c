@@ -189,6 +189,7 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     manager->tail_bytes = options->tail_bytes;
     manager->producer_id_expiration_ms = options->producer_id_expiration_ms;
     manager->open_files_max = RL_MAX(options->open_files_max, 1u);
+    manager->reserve_bytes = options->reserve_bytes;
     manager->save_bytes = RL_LOG_SAVE_BYTES;
     manager->wall_offset_ms = shard->wall_ms - shard->now_ns / 1000000;
     rl_list_init(&manager->files);

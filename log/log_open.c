@@ -1,12 +1,14 @@
 /* log/log_open.c — a log comes to life: recovery on a helper, then a struct on its shard.
  *
  * The happy path: one job (recovery.c), then done with the log.  What was written but is not
- * known to be on the device is synced in the background, so flushed catches up with the end.
+ * known to be on the device is synced some time later, so flushed catches up with the end.
  * Failures: done with a status and no log; nothing is held. */
 #include "log/log_internal.h"
 #include "core/memory.h"
 #include "log/recovery.h"
 #include <string.h>
+
+#define FLUSH_LATER_NS ((int64_t)30 * 1000000000)
 
 struct open {
     struct rl_op op;
@@ -25,6 +27,18 @@ static void run_open(struct rl_op *op)
     op->status = rl_recovery_run(&open->recovery);
 }
 
+/* What a killed process had written is in the page cache, and nobody was promised more for it: to
+ * sync it now would take the disk from those who wait for this start. */
+static void flush_later(struct rl_log *log)
+{
+    struct rl_shard *shard = log->manager->shard;
+    int64_t spread_ns = (int64_t)(rl_shard_random(shard) % (uint64_t)FLUSH_LATER_NS);
+
+    if (log->flushed_offset < log->end_offset)
+        rl_timer_start(shard, &rl_log_heat(log)->flush_timer,
+                       shard->now_ns + FLUSH_LATER_NS + spread_ns);
+}
+
 static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
 {
     log->start_offset = recovery->start_offset;
@@ -40,7 +54,7 @@ static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
         rl_log_heat(log)->changed = true;
         log->hot->directory_dirty = true;
     }
-    rl_log_flush(log);
+    flush_later(log);
 }
 
 static void on_opened(struct rl_op *op)

@@ -6,7 +6,7 @@
  *   - for the active one after every 64 MiB: the same, so that a restart walks little;
  *   - for retention: first the checkpoint with the new log start, then the renames;
  *   - at a clean close: all of it, synced.
- * Order inside the job: index, snapshot, checkpoint, deletions; so a checkpoint never promises
+ * Order inside the job: index, snapshot, checkpoint, deletions, reserved space; so a checkpoint never promises
  * what was not written before it.
  * Failures: none is fatal.  An index that could not be written is found damaged when used; an old
  * checkpoint makes the next start slower, not wrong.  One warning line. */
@@ -26,6 +26,7 @@ struct save {
     int64_t segment_base;               /* -1: none */
     uint32_t index_at, time_at;         /* entries in the files already */
     uint32_t index_count, time_count;
+    uint32_t segment_bytes;
     bool sealed;
     struct rl_text index, times;
     /* */
@@ -36,6 +37,7 @@ struct save {
     struct rl_expired *expired;         /* segments to rename */
     uint64_t bytes;                     /* of hot->bytes_since_save that this covers */
     bool final;
+    bool reserved;                      /* space behind the segment's end is to be given back */
     rl_status index_status;
 };
 
@@ -89,6 +91,22 @@ static rl_status save_checkpoint(struct save *save, struct rl_disk *disk, const 
     return status;
 }
 
+/* Space that was reserved behind the end of a segment goes back; a size that is not what we think
+ * is left alone. */
+static void return_reserved(const struct save *save, struct rl_disk *disk, const char *directory)
+{
+    char path[RL_PATH_BYTES];
+    uint64_t bytes;
+    int fd;
+
+    rl_segment_path(directory, save->segment_base, ".log", path);
+    if (rl_disk_open(disk, path, RL_OPEN_WRITE, &fd) != RL_OK)
+        return;
+    if (rl_disk_size(disk, fd, &bytes) == RL_OK && bytes == save->segment_bytes)
+        (void)rl_disk_truncate(disk, fd, bytes);
+    rl_disk_close(disk, fd);
+}
+
 static void run_save(struct rl_op *op)
 {
     struct save *save = op->arg;
@@ -104,6 +122,8 @@ static void run_save(struct rl_op *op)
         op->status = save_checkpoint(save, disk, directory);
     if (op->status == RL_OK && save->expired != NULL)
         op->status = rl_expired_rename(save->expired, disk, directory);
+    if (save->reserved)
+        return_reserved(save, disk, directory);
 }
 
 /* ---- back on the shard ---- */
@@ -180,6 +200,7 @@ static void add_index(struct save *save, const struct rl_segment *seg, bool seal
     const struct rl_index_memory *index = seg->index;
 
     save->segment_base = seg->base_offset;
+    save->segment_bytes = seg->written_bytes;
     save->sealed = sealed;
     save->index_at = seg->index_entries;
     save->time_at = seg->time_entries;
@@ -275,6 +296,12 @@ static int64_t saved_end(const struct rl_log *log)
     return log->segments[first_unsaved(log)].base_offset;
 }
 
+/* By this process, or by one before that was killed. */
+static bool may_be_reserved(const struct rl_log *log, const struct rl_segment *seg)
+{
+    return seg->written_bytes >= RL_LOG_RESERVE_FROM_BYTES || rl_log_config_of(log)->preallocate;
+}
+
 static void save_sealed(struct rl_log *log, uint32_t i)
 {
     struct rl_log_hot *hot = log->hot;
@@ -282,6 +309,7 @@ static void save_sealed(struct rl_log *log, uint32_t i)
     int64_t end_offset = rl_log_segment_end(log, i);
 
     add_index(save, &log->segments[i], true);
+    save->reserved = may_be_reserved(log, &log->segments[i]);
     if (hot->snapshot.bytes > 0 && hot->snapshot_offset == end_offset) {
         save->snapshot = hot->snapshot;
         save->snapshot_offset = end_offset;
@@ -305,6 +333,7 @@ static void save_active(struct rl_log *log, bool final)
     if (log->snapshot_count > 0 && log->snapshots[log->snapshot_count - 1] == log->written_offset)
         save->snapshot_expired = -1;
     save->final = final;
+    save->reserved = final && may_be_reserved(log, seg);
     add_checkpoint(save, log, log->written_offset);
     submit(save);
 }
@@ -323,7 +352,7 @@ void rl_save_advance(struct rl_log *log)
 {
     struct rl_log_hot *hot = log->hot;
 
-    if (hot->save_busy)
+    if (hot->save_busy || hot->reserve_busy)    /* a reservation must not follow its return */
         return;
     uint32_t i = first_unsaved(log);
     struct rl_segment *seg = &log->segments[i];

@@ -26,7 +26,7 @@
  *            key, value; then zeros up to the length
  *
  * A put carries the version it makes (the last one of this key + 1, in a snapshot any), a remove
- * the version it ends.  A record without ops is a seal, written by a clean close.
+ * the version it ends.  A record without ops is a seal: all before it is on stable storage.
  *
  * A record is valid if and only if magic, length, checksum and sequence number are right and it
  * is complete.  Commits are appended and synced in groups, so a power cut leaves any part of the
@@ -35,10 +35,15 @@
  *     durable bytes > pos;
  *   - corruption otherwise: the store does not open and nothing is changed.
  *
- * A file that does not end in a seal is rewritten at open: what was read may be in the page cache
- * only (a failed sync marks pages clean), so it is made durable anew, in a new file.  Rewriting
- * is writing metadata.log.new, syncing it, renaming it over metadata.log, syncing the directory:
- * a crash at any point leaves the one or the other. */
+ * Behind each synced group stands a seal that is not synced itself: after a kill it tells the
+ * next start that nothing of what it reads is in the page cache only, so that a start does not
+ * wait for a device that is still busy with the killed process's data.
+ *
+ * A file that does not end in a seal is made durable anew at open (a failed sync marks pages clean,
+ * so to sync it is not enough).  The same bytes are written over themselves and synced: whatever
+ * part of that a power cut leaves, they are the same.  With a torn tail the file is rewritten
+ * instead, as it is when most of it is history: metadata.log.new is written, synced, renamed over
+ * metadata.log, and the directory synced: a crash at any point leaves the one or the other. */
 #include "replicate/metadata_store_file.h"
 #include "core/crc32c.h"
 #include "core/logger.h"
@@ -119,7 +124,7 @@ rl_status rl_metadata_record_end(struct rl_text *text, const struct rl_metadata_
     rl_wr_u32(&w, (uint32_t)bytes);
     rl_wr_u32(&w, record->op_count);
     rl_wr_u64(&w, file->sequence + index);
-    rl_wr_u64(&w, file->bytes);
+    rl_wr_u64(&w, file->durable_bytes);
 
     w = rl_wr_of(at + 4, 4);
     rl_wr_u32(&w, rl_crc32c(file->salt, at + 8, bytes - 8));
@@ -279,6 +284,7 @@ static rl_status file_replay(struct rl_metadata_file *file, struct rl_metadata_t
         if (record.sequence != file->sequence || record.durable_bytes > pos ||
             !record_apply(tree, &record, pos < head.base_bytes))
             return RL_ECORRUPT;
+        file->durable_bytes = pos;      /* counts if this is a seal */
         pos += record.bytes;
         file->sequence++;
         file->sealed_bytes = record.op_count == 0 ? pos : 0;
@@ -354,7 +360,7 @@ static rl_status snapshot_write(struct rl_metadata_file *file, const struct rl_m
     struct head head = { .sequence = file->sequence };
     struct rl_text text = { 0 };
     rl_status status = RL_OK;
-    file->bytes = HEAD_BYTES;
+    file->bytes = file->durable_bytes = HEAD_BYTES;
     for (uint32_t i = 0; i < tree->count && status == RL_OK;) {
         struct rl_metadata_record record = rl_metadata_record_begin(&text);
         while (i < tree->count && text.bytes < SNAPSHOT_RECORD_BYTES)
@@ -374,6 +380,7 @@ static rl_status snapshot_write(struct rl_metadata_file *file, const struct rl_m
     head.base_bytes = file->bytes;
     head_write(data, id, &head);
     status = write_all(file->disk, file->fd, 0, data, HEAD_BYTES);
+    file->durable_bytes = file->bytes;
     return status == RL_OK ? rl_disk_sync(file->disk, file->fd) : status;
 }
 
@@ -442,23 +449,55 @@ static rl_status file_create(struct rl_metadata_file *file, const struct rl_meta
     return status == RL_OK ? file_replace(file, tree, id, &named) : status;
 }
 
-/* The end is not a seal: make sure that what was read is durable. */
-static rl_status file_settle(struct rl_metadata_file *file, const struct rl_metadata_tree *tree,
-                             uint64_t id, uint64_t file_bytes)
+static rl_status seal_encode(struct rl_text *text, const struct rl_metadata_file *file)
 {
-    if (file_bytes > file->bytes)
+    struct rl_metadata_record record = rl_metadata_record_begin(text);
+
+    return rl_metadata_record_end(text, &record, file, 0);
+}
+
+/* Say that all before is durable; this itself is, with the next commit. */
+static rl_status file_seal_unsynced(struct rl_metadata_file *file)
+{
+    struct rl_text text = { 0 };
+    rl_status status = seal_encode(&text, file);
+
+    if (status == RL_OK)
+        status = write_all(file->disk, file->fd, file->bytes, text.data, text.bytes);
+    if (status == RL_OK) {
+        file->bytes += text.bytes;
+        file->sealed_bytes = file->bytes;
+        file->sequence++;
+    } else {                            /* then without: nothing of it may stay */
+        status = rl_disk_truncate(file->disk, file->fd, file->bytes);
+    }
+    rl_text_done(&text);
+    return status;
+}
+
+/* The end is not a seal: make sure that what was read, data, is durable. */
+static rl_status file_settle(struct rl_metadata_file *file, const struct rl_metadata_tree *tree,
+                             uint64_t id, struct rl_slice data)
+{
+    rl_status status = RL_EBUSY;
+    if (data.bytes > file->bytes) {
         RL_WARN("metadata", "%s: cut a torn tail of %llu bytes behind %llu; it was never"
-                " acknowledged", file->path, (unsigned long long)(file_bytes - file->bytes),
+                " acknowledged", file->path, (unsigned long long)(data.bytes - file->bytes),
                 (unsigned long long)file->bytes);
-    rl_status status = rl_metadata_file_rewrite(file, tree, id);
+        status = rl_metadata_file_rewrite(file, tree, id);
+    }
     if (status != RL_EBUSY)
         return status;
-    /* No room for a second file: the old one has to do. */
-    if (file_bytes > file->bytes)
+    /* In place: the same bytes again; where even that needs space, the page cache has to do. */
+    status = write_all(file->disk, file->fd, 0, data.data, file->bytes);
+    if ((status == RL_OK || status == RL_ENOSPACE) && data.bytes > file->bytes)
         status = rl_disk_truncate(file->disk, file->fd, file->bytes);
-    else
-        status = RL_OK;
-    return status == RL_OK ? rl_disk_sync(file->disk, file->fd) : status;
+    if (status == RL_OK || status == RL_ENOSPACE)
+        status = rl_disk_sync(file->disk, file->fd);
+    if (status != RL_OK)
+        return status;
+    file->durable_bytes = file->bytes;
+    return file_seal_unsynced(file);
 }
 
 static rl_status file_load(struct rl_metadata_file *file, struct rl_metadata_tree *tree,
@@ -470,15 +509,17 @@ static rl_status file_load(struct rl_metadata_file *file, struct rl_metadata_tre
     rl_status status = read_all(file->disk, file->fd, &data, &bytes);
     if (status == RL_OK)
         status = file_replay(file, tree, rl_slice_of(data, bytes), &pos, &problem);
-    rl_free(data);
-    if (status != RL_OK) {
+    if (status == RL_OK) {
+        if (file->sealed_bytes != file->bytes)
+            status = file_settle(file, tree, id, rl_slice_of(data, bytes));
+    } else {
         RL_ERROR("metadata", "%s cannot be used: %s (at byte %llu of %llu). Nothing was changed;"
                  " restore the file from a copy", file->path,
                  problem != NULL ? problem : rl_status_text(status), (unsigned long long)pos,
                  (unsigned long long)bytes);
-        return status;
     }
-    return file->sealed_bytes == file->bytes ? RL_OK : file_settle(file, tree, id, bytes);
+    rl_free(data);
+    return status;
 }
 
 rl_status rl_metadata_file_open(struct rl_metadata_file *file, struct rl_metadata_tree *tree,
@@ -502,7 +543,9 @@ rl_status rl_metadata_file_append(struct rl_metadata_file *file, const struct rl
         status = rl_disk_sync(file->disk, file->fd);
         if (status == RL_OK) {
             file->bytes += records->bytes;
+            file->durable_bytes = file->bytes;
             file->sequence += record_count;
+            (void)file_seal_unsynced(file);     /* without one the next start syncs again */
             return RL_OK;
         }
         return RL_EIO;                                  /* also where the cause was lack of space */
@@ -522,8 +565,7 @@ rl_status rl_metadata_file_seal(struct rl_metadata_file *file)
     if (file->sealed_bytes == file->bytes)
         return RL_OK;
     struct rl_text text = { 0 };
-    struct rl_metadata_record record = rl_metadata_record_begin(&text);
-    rl_status status = rl_metadata_record_end(&text, &record, file, 0);
+    rl_status status = seal_encode(&text, file);
     if (status == RL_OK)
         status = rl_metadata_file_append(file, &text, 1);
     if (status == RL_OK)

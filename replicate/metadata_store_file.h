@@ -15,7 +15,8 @@ struct rl_metadata_file {
     char *directory, *path, *path_new;  /* owned */
     int fd;                             /* -1: not open */
     uint32_t salt;                      /* CRC of the file id: every record's CRC begins with it */
-    uint64_t bytes;                     /* end of the last record, all of it on stable storage */
+    uint64_t bytes;                     /* end of the last record */
+    uint64_t durable_bytes;             /* on stable storage: all of it, but for a seal at the end */
     uint64_t sealed_bytes;              /* == bytes: the last record is an empty one */
     uint64_t sequence;                  /* of the next record */
 };

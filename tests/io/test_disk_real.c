@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char directory[64];
@@ -69,6 +70,13 @@ Test(disk_real, writes_of_many_pieces_come_back)
     cr_assert(status == RL_OK || status == RL_EUNSUPPORTED);
     rl_disk_size(disk, fd, &size);
     cr_assert_eq(size, 50);
+    struct stat file;
+    fstat(fd, &file);
+    if (status == RL_OK)
+        cr_assert_geq(file.st_blocks, (1 << 20) / 512);
+    cr_assert_eq(rl_disk_truncate(disk, fd, 50), RL_OK);        /* what lies behind goes back */
+    fstat(fd, &file);
+    cr_assert_leq(file.st_blocks, 64);
     rl_disk_close(disk, fd);
     rl_free(data);
     rl_free(got);

@@ -174,6 +174,13 @@ void broker_kill(struct broker *b)
     b->pid = 0;
 }
 
+void broker_forget_mount(struct broker *b)
+{
+    char path[576];
+    snprintf(path, sizeof path, "%s/ringlog.state", b->data_dir);
+    cr_assert_eq(unlink(path), 0);
+}
+
 long broker_resident_kib(const struct broker *b)
 {
     char path[64], line[256];

@@ -34,6 +34,8 @@ void broker_terminate(struct broker *b);
 void broker_wait(struct broker *b);
 /* kill -9. */
 void broker_kill(struct broker *b);
+/* After a kill: the next start cannot know that the page cache survived, as after a power cut. */
+void broker_forget_mount(struct broker *b);
 /* It runs; else the test fails with its output. */
 void broker_expect_alive(struct broker *b);
 /* Resident memory in KiB. */

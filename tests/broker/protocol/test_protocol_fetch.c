@@ -484,8 +484,9 @@ PROTOCOL_TEST(fetch, ranges_epochs_and_ids)
     }
     model_done(m);
     client_close(c);
-    /* A kill raises the epoch: those who believe in the old one are told. */
+    /* A power cut raises the epoch: those who believe in the old one are told. */
     broker_kill(b);
+    broker_forget_mount(b);
     broker_start(b);
     c = client_open(b);
     const struct rl_fetch_response *reply = fetch(c, FETCH_MAX, &(struct fetch_ask){
