@@ -2,6 +2,7 @@
 import statistics
 
 MISSED, MET = "missed", "met"
+REST_CORES_MAX = 0.4            # above this the run says that something else was running
 
 
 def number(value):
@@ -10,6 +11,8 @@ def number(value):
         return "0"
     if abs(value) >= 100:
         return f"{value:,.0f}"
+    if abs(value) < 0.01:
+        return f"{value:.5f}".rstrip("0")
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
 
@@ -35,10 +38,27 @@ def ratio_text(s):
 
 
 def each(rows, results):
+    """Rows that were run, with those metrics that were measured then."""
     for row in rows:
-        if row.number in results:
-            for metric in row.metrics:
-                yield row, metric, summary(metric, results[row.number]["pairs"])
+        pairs = results[row.number]["pairs"] if row.number in results else []
+        for metric in row.metrics:
+            if pairs and all(metric.key in figures for pair in pairs for figures in pair.values()):
+                yield row, metric, summary(metric, pairs)
+
+
+def load_text(row):
+    """A row's load in one sentence."""
+    s = row.shape
+    parts = [row.statement]
+    if s.record != "–":
+        parts.append(f"records of {s.record}")
+    if s.batch != "–":
+        parts.append(f"batches of {s.batch}")
+    parts += [f"{value} {what}{'' if value == '1' else 's'}"
+              for value, what in ((s.partitions, "partition"), (s.connections, "connection")) if value != "–"]
+    if s.acks != "–":
+        parts.append(f"acks={s.acks}")
+    return ", ".join(parts)
 
 
 def table(rows, results, out):
@@ -52,28 +72,52 @@ def table(rows, results, out):
         print("  ".join(cells).rstrip(), file=out)
 
 
+def figures_lines(rows, results):
+    yield "| row | | figure | ringlog | Kafka | unit | ratio (range) | target | met? |"
+    yield "|---|---|---|---:|---:|---|---|---|---|"
+    before = None
+    for row, metric, s in each(rows, results):
+        first = f"{row.number} | {row.title}" if row is not before else " |"
+        before = row
+        verdict = f"**{s['verdict']}**" if s["verdict"] == MISSED else s["verdict"]
+        yield (f"| {first} | {metric.label} | {number(s['ringlog'])} | {number(s['kafka'])} | {metric.unit} | "
+               f"{ratio_text(s)} | {metric.target_text()} | {verdict} |")
+
+
+def loads_lines(done):
+    yield "| row | record | batch | partitions | connections | acks | synced | and |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in done:
+        s = row.shape
+        yield (f"| {row.number} | {s.record} | {s.batch} | {s.partitions} | {s.connections} | {s.acks} | {s.sync} | "
+               f"{row.statement} |")
+
+
+def runs_lines(done, results):
+    yield "| row | date | revision | Kafka | pairs | seconds each | others used, cores |"
+    yield "|---|---|---|---|---:|---:|---:|"
+    for row in done:
+        r = results[row.number]
+        rest = [figures.get("rest_cores", 0) for pair in r["pairs"] for figures in pair.values()]
+        yield (f"| {row.number} | {r['date']} | {r['revision']} | {r['kafka']} | {len(r['pairs'])} | "
+               f"{r['seconds']:g} | {statistics.median(rest):.2f} ({max(rest):.2f}) |")
+
+
 def markdown(rows, results, directory):
     done = [row for row in rows if row.number in results]
     if not done:
         return
+    machines = sorted({results[row.number]["machine"] for row in done})
     text = ["# ringlog and Apache Kafka side by side", "",
-            "Made by `perf/compare`; how it measures is said in [README.md](README.md). Medians; ratios "
-            "ringlog ÷ Kafka pair by pair, median and range.", "",
-            "![ratios](ratios.svg)", "",
-            "| row | metric | ringlog | Kafka | unit | ratio (range) | target | |",
-            "|---|---|---:|---:|---|---|---|---|"]
-    for row, metric, s in each(rows, results):
-        first = f"{row.number} {row.title}" if metric is row.metrics[0] else ""
-        text.append(f"| {first} | {metric.label} | {number(s['ringlog'])} | {number(s['kafka'])} | {metric.unit} | "
-                    f"{ratio_text(s)} | {metric.target_text()} | {s['verdict']} |")
-    text += ["", "## What each row does", ""]
-    for row in done:
-        r = results[row.number]
-        text.append(f"- **{row.number} {row.title}**: {row.statement}. {len(r['pairs'])} pairs, "
-                    f"{r['date']}, {r['revision']}, Kafka {r['kafka']}.")
-    text += ["", "## Machine", ""]
-    text += sorted({f"- {results[row.number]['machine']}" for row in done})
-    text += ["", "![figures of both](figures.svg)", ""]
+            "Made by `perf/compare`, not by hand; how it measures, and what is known about the rows that miss, is in "
+            "[README.md](README.md).", "", *(f"Machine: {m}." for m in machines), "",
+            "Medians; the ratio is ringlog ÷ Kafka pair by pair, median and (range). A figure without a target is "
+            "there for the picture.", "", *figures_lines(rows, results), "",
+            "![ratios, with their targets](ratios.svg)", "", "## What each row's load is", "", *loads_lines(done), "",
+            "## When it was measured", "",
+            "The last column is processor time that neither broker nor load generator used (median and most): "
+            "the kernel's write-back, and other programs, which should be none.", "", *runs_lines(done, results), "",
+            "![figures of both](figures.svg)", ""]
     (directory / "results.md").write_text("\n".join(text))
 
 
@@ -97,19 +141,24 @@ def save(figure, path):
 def plot_ratios(shown, path):
     import matplotlib.pyplot as plt
     shown = [(row, m, s) for row, m, s in shown if s["ratio"]]
-    figure, axis = plt.subplots(figsize=(8, 0.32 * len(shown) + 1))
+    figure, axis = plt.subplots(figsize=(8, 0.3 * len(shown) + 1))
     for y, (row, metric, s) in enumerate(reversed(shown)):
-        axis.plot([min(s["ratios"]), max(s["ratios"])], [y, y], color="#1f5fa8", linewidth=2)
-        axis.plot(s["ratio"], y, "o", color="#1f5fa8", markersize=5)
+        color = "#2e7d4f" if metric.higher else "#1f5fa8"
+        axis.plot([min(s["ratios"]), max(s["ratios"])], [y, y], color=color, linewidth=2)
+        axis.plot(s["ratio"], y, "o", color=color, markersize=6,
+                  markerfacecolor="white" if s["verdict"] == MISSED else color)
         if metric.ratio is not None:
             axis.plot(metric.ratio, y, "|", color="#b03020", markersize=13, markeredgewidth=2)
     axis.axvline(1, color="#888888", linewidth=1)
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_ylim(-0.7, len(shown) - 0.3)
     axis.set_yticks(range(len(shown)))
     axis.set_yticklabels([f"{row.number} {row.title}: {m.label}{' (more is better)' if m.higher else ''}"
                           for row, m, _ in reversed(shown)])
-    axis.set_xlabel("ringlog ÷ Kafka: median and range of pairs; red: target")
-    axis.grid(axis="x", which="both", color="#e4e4e4", linewidth=0.6)
+    axis.set_xlabel("ringlog ÷ Kafka: median and range of pairs\n"
+                    "blue: less is better, green: more is better; red: target; hollow: missed")
+    axis.grid(axis="x", which="major", color="#e0e0e0", linewidth=0.6)
     axis.set_axisbelow(True)
     save(figure, path)
 

@@ -1,11 +1,14 @@
 """perf/lab.py — what the instruments share: brokers, the load generator, /proc, memory.
 
 Happy path: a Lab owns one directory below build/perf; brokers put their data there; everything
-is stopped and deleted when the Lab closes, also after Ctrl-C.
+is stopped and deleted when the Lab closes, also after Ctrl-C, SIGTERM or a lost terminal.
 Failures: a broker that does not start, or a load that fails, raises LabError with the last lines
-of what it said.
+of what it said.  After kill -9 the kernel ends the brokers, and the next Lab deletes the data.
 """
+import base64
 import contextlib
+import ctypes
+import fcntl
 import json
 import mmap
 import os
@@ -17,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 
 import kafka_wire
 
@@ -27,6 +31,9 @@ KAFKA_JVM = ["-Xmx1G", "-Xms1G", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MADV_POPULATE_WRITE = 23        # Linux 5.14; not in the mmap module yet
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LabError(Exception):
@@ -100,6 +107,12 @@ def free_port():
 # ---------------------------------------------------------------- brokers
 
 
+def _as_child():
+    """In a new process: Ctrl-C is for us, not for it; and it does not outlive us."""
+    os.setsid()
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Broker:
     """A broker process on 127.0.0.1 with a data directory of its own."""
 
@@ -123,15 +136,17 @@ class Broker:
     def spawn(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), cwd=self.dir, env=self.environment(),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=_as_child)
         return self.process.pid
 
-    def first_ack(self, topic="first", seconds=90):
+    def first_ack(self, topic="first", create=True, seconds=90):
         """Start, and return the milliseconds until a record was acknowledged."""
         begin = time.monotonic()
         self.spawn()
         with self.connect(begin + seconds) as client:
-            client.create_topic(topic, 1, {}, begin + seconds)
+            if create:
+                client.create_topic(topic, 1, {}, begin + seconds)
             client.produce_one(topic, begin + seconds)
         return (time.monotonic() - begin) * 1e3
 
@@ -199,7 +214,8 @@ class Ringlog(Broker):
         """Milliseconds from fork to the line that says it serves."""
         begin = time.monotonic()
         self.process = subprocess.Popen(self.command(), cwd=self.dir, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        preexec_fn=_as_child)
         with self.process.stderr as lines:
             for line in lines:
                 if line.startswith(b"ready "):
@@ -237,10 +253,19 @@ log.segment.delete.delay.ms=1000
 """)
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         self.java = ["java", quiet, "-cp", f"{self.libs}/*"]
-        tool = [*self.java, "kafka.tools.StorageTool"]
-        cluster = subprocess.run([*tool, "random-uuid"], check=True, capture_output=True, text=True)
-        subprocess.run([*tool, "format", "-t", cluster.stdout.split()[-1], "-c", str(self.properties)],
-                       check=True, capture_output=True)
+        self.format()
+
+    def format(self):
+        """An empty directory as Kafka's own tool makes it: once a Lab, then copies."""
+        formatted = self.lab.dir / "kafka-formatted"
+        if not formatted.exists():
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            done = subprocess.run([*self.java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}",
+                                   f"--config={self.properties}"], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise LabError(f"Kafka's StorageTool failed:\n{done.stdout}{done.stderr}")
+            self.data.rename(formatted)
+        shutil.copytree(formatted, self.data)
 
     def command(self):
         return [self.java[0], *KAFKA_JVM, *self.java[1:], "kafka.Kafka", str(self.properties)]
@@ -265,6 +290,18 @@ def kafka_jars():
 # ---------------------------------------------------------------- the lab
 
 
+def _on_signal(number, _frame):
+    sys.exit(128 + number)
+
+
+def _delete_abandoned(parent):
+    """Data of a Lab that was killed: nobody holds its lock."""
+    for directory in parent.glob("data-*"):
+        with contextlib.suppress(OSError), open(directory / "lock", "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(directory, ignore_errors=True)
+
+
 class Lab:
     """A directory for data, the binary under test, and the brokers that are up."""
 
@@ -274,22 +311,34 @@ class Lab:
             raise LabError(f"{self.binary} is missing: ./dev build")
         self.binary = self.binary.resolve()
         self.server_options = list(server_options)
-        parent = ROOT / "build" / "perf"
-        parent.mkdir(parents=True, exist_ok=True)
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=parent))
+        self.dir = self.lock = None
         self.brokers = []
 
     def __enter__(self):
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        for number in ENDING:
+            signal.signal(number, _on_signal)
+        parent = ROOT / "build" / "perf"
+        parent.mkdir(parents=True, exist_ok=True)
+        _delete_abandoned(parent)
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="data-", dir=parent))
+        self.lock = open(self.dir / "lock", "wb")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         return self
 
     def __exit__(self, *_):
+        # A second Ctrl-C does not leave half of it behind.
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
         for broker in self.brokers:
             with contextlib.suppress(Exception):
                 broker.free()
         shutil.rmtree(self.dir, ignore_errors=True)
+        self.lock.close()
+        for number in ENDING:
+            signal.signal(number, _on_signal)
 
     def broker(self, kind):
+        self.brokers = [b for b in self.brokers if b.dir.exists()]
         broker = kind(self)
         self.brokers.append(broker)
         return broker
@@ -318,5 +367,3 @@ def main(run):
     except LabError as error:
         print(f"{pathlib.Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
