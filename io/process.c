@@ -177,6 +177,18 @@ rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size
     return status;
 }
 
+bool rl_process_cpu_ns(int64_t process_id, int64_t *ret_ns)
+{
+    clockid_t clock;
+    struct timespec used;
+
+    if (process_id <= 0 || process_id > INT32_MAX ||
+        clock_getcpuclockid((pid_t)process_id, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return false;
+    *ret_ns = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+    return true;
+}
+
 uint32_t rl_process_user_id(void)
 {
     return (uint32_t)geteuid();

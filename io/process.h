@@ -29,6 +29,10 @@ rl_status rl_read_file(const char *path, size_t bytes_max, char **ret_data, size
 /* Let time pass on the main thread, before the shards run. */
 void rl_process_sleep(int64_t ns);
 
+/* Processor time that a process has used, all its threads, also those that ended, in nanoseconds;
+ * another process's too (clock_getcpuclockid(3)).  False: there is no such process. */
+bool rl_process_cpu_ns(int64_t process_id, int64_t *ret_ns);
+
 /* The user who runs this process, and the owner of a path (false: there is no such path). */
 uint32_t rl_process_user_id(void);
 bool rl_path_owner(const char *path, uint32_t *ret_user_id);

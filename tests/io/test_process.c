@@ -51,6 +51,19 @@ Test(process, signals_are_messages)
     remote_end(set, NULL, NULL);
 }
 
+Test(process, processor_time_is_that_of_all_threads)
+{
+    int64_t before_ns, after_ns;
+
+    cr_assert(rl_process_cpu_ns(getpid(), &before_ns));
+    do
+        cr_assert(rl_process_cpu_ns(getpid(), &after_ns));
+    while (after_ns - before_ns < 1000000);     /* it grows, or the test ends by its timeout */
+    cr_assert(rl_process_cpu_ns(1, &before_ns));
+    cr_assert_not(rl_process_cpu_ns(0, &before_ns));
+    cr_assert_not(rl_process_cpu_ns(INT64_MAX, &before_ns));
+}
+
 Test(process, small_files_are_read_whole_or_refused)
 {
     char path[] = "/tmp/ringlog-file-XXXXXX", content[10000], *data;
