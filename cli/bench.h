@@ -37,6 +37,7 @@ struct rl_bench_options {
     int64_t process_id;                 /* the broker's, 0: unknown: its CPU time is not told */
     const char *topic_config;           /* "key=value,key=value" or NULL */
     bool keyed;                         /* records have keys of 16 bytes */
+    bool each;                          /* consume: every connection reads all partitions */
     bool repeat;                        /* consume: begin again at the end, until seconds are over */
     bool progress;
 };

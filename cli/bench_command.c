@@ -29,13 +29,14 @@ static const char bench_help[] =
     "  --record-size BYTES     --batch-size BYTES   --fetch-size BYTES   --key   16-byte keys\n"
     "  --acks 0|1|all          --rate N   requests per second (default: as fast as it goes)\n"
     "  --seconds N             --bytes N   what ends the run; --warmup SECONDS before it counts\n"
+    "  --each                  consume: every connection reads everything, instead of its share\n"
     "  --repeat                consume: begin again at the end, until --seconds are over\n"
     "  --pid N                 the broker's process: tell its CPU time and memory\n"
     "  --format table|json|csv --output kafka   --quiet\n"
     "\n"
     "Exit code: 0 fine, 1 the load failed, 2 these flags are wrong, 3 no broker there.\n";
 
-enum { BOOTSTRAP = 1, LISTEN, TOPIC, TOPIC_CONFIG, ACKS, FORMAT, OUTPUT, KEY, REPEAT, QUIET, HELP,
+enum { BOOTSTRAP = 1, LISTEN, TOPIC, TOPIC_CONFIG, ACKS, FORMAT, OUTPUT, KEY, EACH, REPEAT, QUIET, HELP,
        PARTITIONS, CONNECTIONS, CONSUMERS, IN_FLIGHT, RECORD_SIZE, BATCH_SIZE, FETCH_SIZE, RATE,
        SECONDS, BYTES, WARMUP, PID };
 
@@ -44,7 +45,7 @@ static const struct option bench_options[] = {
     { "topic", required_argument, NULL, TOPIC }, { "topic-config", required_argument, NULL, TOPIC_CONFIG },
     { "acks", required_argument, NULL, ACKS }, { "format", required_argument, NULL, FORMAT },
     { "output", required_argument, NULL, OUTPUT }, { "key", no_argument, NULL, KEY },
-    { "repeat", no_argument, NULL, REPEAT }, { "quiet", no_argument, NULL, QUIET },
+    { "each", no_argument, NULL, EACH }, { "repeat", no_argument, NULL, REPEAT }, { "quiet", no_argument, NULL, QUIET },
     { "help", no_argument, NULL, HELP },
     { "partitions", required_argument, NULL, PARTITIONS },
     { "connections", required_argument, NULL, CONNECTIONS },
@@ -116,6 +117,7 @@ static bool read_text_option(struct rl_bench_options *o, int option, const char 
     case TOPIC:        return read_topic(o, text);
     case TOPIC_CONFIG: o->topic_config = text; return true;
     case KEY:          o->keyed = true; return true;
+    case EACH:         o->each = true; return true;
     case REPEAT:       o->repeat = true; return true;
     case QUIET:        o->progress = false; return true;
     case FORMAT:

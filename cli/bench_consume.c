@@ -11,7 +11,7 @@
 
 static bool consumer_reads(const struct rl_bench_run *run, uint32_t consumer, int32_t partition)
 {
-    return run->options->mode == RL_BENCH_END_TO_END ||
+    return run->options->mode == RL_BENCH_END_TO_END || run->options->each ||
            (uint32_t)partition % run->consumer_count == consumer;
 }
 
@@ -66,13 +66,14 @@ void rl_bench_consume_begin(struct rl_bench_run *run)
     run->positions = rl_alloc_zero((size_t)run->consumer_count * (size_t)o->partitions, sizeof *run->positions);
     run->consumer_first = rl_alloc_zero(run->consumer_count, sizeof *run->consumer_first);
     run->fetch_partitions = rl_alloc_zero((size_t)o->partitions, sizeof *run->fetch_partitions);
-    run->partitions_left = 0;
+    run->ends_left = 0;
     for (int32_t p = 0; p < o->partitions; p++) {
-        run->partitions_left += run->offsets[p] > run->offsets_first[p];
+        if (run->offsets[p] > run->offsets_first[p])
+            run->ends_left += o->each ? run->consumer_count : 1;
         for (uint32_t c = 0; c < run->consumer_count; c++)
             *consumer_position(run, c, p) = o->mode == RL_BENCH_END_TO_END ? run->offsets[p] : run->offsets_first[p];
     }
-    if (o->mode == RL_BENCH_CONSUME && run->partitions_left == 0) {
+    if (o->mode == RL_BENCH_CONSUME && run->ends_left == 0) {
         rl_bench_finish(run, "the topic is empty; produce to it first", RL_OK);
         return;
     }
@@ -112,7 +113,7 @@ static void consume_batches(struct rl_bench_run *run, struct rl_bench_connection
         return;
     if (run->options->repeat)
         *position = run->offsets_first[partition];
-    else if (--run->partitions_left == 0)
+    else if (--run->ends_left == 0)
         rl_bench_finish(run, NULL, RL_OK);
 }
 

@@ -20,12 +20,15 @@ static bool read_process(int64_t process_id, struct rl_bench_usage *ret_usage)
         return false;
     unsigned long long user = 0, system = 0;
     long long pages = 0;
+    int64_t cpu_ns;
     const char *rest = strrchr(text, ')');
     int fields = rest == NULL ? 0 : sscanf(rest + 2,
         "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %*u %*u %lld",
         &user, &system, &pages);
     rl_free(text);
-    ret_usage->process_cpu_seconds = (double)(user + system) / TICKS_PER_SECOND;
+    /* Ticks of 10 ms are coarse for a second of light load; the process's clock is not. */
+    ret_usage->process_cpu_seconds = rl_process_cpu_ns(process_id, &cpu_ns)
+        ? (double)cpu_ns / 1e9 : (double)(user + system) / TICKS_PER_SECOND;
     ret_usage->resident_mib = (double)pages * PAGE_MIB;
     return fields == 3;
 }

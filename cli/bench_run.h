@@ -43,7 +43,7 @@ struct rl_bench_run {
     int64_t *positions;                 /* per consumer and partition */
     int32_t *consumer_first;            /* per consumer: the partition that its next fetch begins with */
     struct rl_fetch_request_partition *fetch_partitions;        /* to build a request in */
-    uint32_t partitions_left;
+    uint64_t ends_left;                 /* of partitions, once per consumer that reads them */
 };
 
 /* The broker has done something: it is not stuck. */

@@ -59,6 +59,9 @@ try:
                   "--fetch-size", "20000", "--repeat", "--bytes", "20000000")
     check("a consumer may have hundreds of partitions", run.get("value_bytes", 0) >= 20_000_000, run)
 
+    run = figures("consume", address, "--record-size", "100", "--connections", "3", "--each", "--bytes", "20000000")
+    check("each consumer reads everything", run.get("value_bytes", 0) >= 20_000_000, run)
+
     run = figures("idle", address, "--connections", "100", "--pid", str(sink.pid))
     check("idle opens all", run.get("connections") == 100, run)
 
