@@ -13,6 +13,7 @@
 #define REPEAT 50                       /* check divides by it */
 #define KIB 1024
 #define FULL_BATCHES 200
+#define NAME_BYTES 64
 
 static struct rl_memory_broker *broker;
 
@@ -35,24 +36,34 @@ static void fresh_topic(const char *name, int32_t partitions, struct rl_uuid *re
     *ret_id = rl_memory_broker_topic_id(broker, name);
 }
 
+/* Of one produce request; name is the topic's, too. */
+static void count_one_produce(const char *name, struct rl_memory_produce what)
+{
+    what.topic = name;
+    fresh_topic(name, what.partitions, &what.topic_id);
+    count(name, rl_memory_produce_frame(&what));
+}
+
 static void count_produce(void)
 {
-    static const struct { const char *name; struct rl_memory_produce what; } cases[] = {
-        { "produce-v7-1KiB", { .version = 7, .acks = 1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 1 } },
-        { "produce-v9-1KiB", { .version = 9, .acks = 1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 1 } },
-        { "produce-v13-1KiB", { .version = 13, .acks = 1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 1 } },
-        { "produce-v13-16KB", { .version = 13, .acks = 1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 16384 } },
-        { "produce-v13-16KB-all", { .version = 13, .acks = -1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 16384 } },
-        { "produce-v13-16KB-100B", { .version = 13, .acks = 1, .partitions = 1, .record_bytes = 100, .batch_bytes = 16384 } },
-        { "produce-v13-900KB", { .version = 13, .acks = 1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 900000 } },
-        { "produce-v13-10x1KB", { .version = 13, .acks = 1, .partitions = 10, .record_bytes = 100, .batch_bytes = 1000 } },
+    static const int16_t versions[] = { 3, 7, 9, 13 };
+    static const struct { const char *name; size_t batch_bytes; } sizes[] = {
+        { "1KiB", 1 }, { "16KB", 16384 }, { "900KB", 900000 },
     };
-    for (size_t i = 0; i < RL_ARRAY_COUNT(cases); i++) {
-        struct rl_memory_produce what = cases[i].what;
-        what.topic = cases[i].name;
-        fresh_topic(what.topic, what.partitions, &what.topic_id);
-        count(cases[i].name, rl_memory_produce_frame(&what));
-    }
+    for (size_t v = 0; v < RL_ARRAY_COUNT(versions); v++)
+        for (size_t i = 0; i < RL_ARRAY_COUNT(sizes); i++) {
+            char name[NAME_BYTES];
+            snprintf(name, sizeof name, "produce-v%d-%s", versions[v], sizes[i].name);
+            count_one_produce(name, (struct rl_memory_produce){
+                .version = versions[v], .acks = 1, .partitions = 1, .record_bytes = KIB,
+                .batch_bytes = sizes[i].batch_bytes });
+        }
+    count_one_produce("produce-v13-16KB-all", (struct rl_memory_produce){
+        .version = 13, .acks = -1, .partitions = 1, .record_bytes = KIB, .batch_bytes = 16384 });
+    count_one_produce("produce-v13-16KB-100B", (struct rl_memory_produce){
+        .version = 13, .acks = 1, .partitions = 1, .record_bytes = 100, .batch_bytes = 16384 });
+    count_one_produce("produce-v13-10x1KB", (struct rl_memory_produce){
+        .version = 13, .acks = 1, .partitions = 10, .record_bytes = 100, .batch_bytes = 1000 });
 }
 
 /* A topic to read from: FULL_BATCHES batches of 16 KB in each partition. */
@@ -66,27 +77,35 @@ static void fill(const char *topic, struct rl_uuid id, int32_t partitions)
     rl_free((void *)(uintptr_t)frame.data);
 }
 
+static void count_one_fetch(const char *name, struct rl_uuid id, struct rl_memory_fetch what)
+{
+    what.topic = "full";
+    what.topic_id = id;
+    count(name, rl_memory_fetch_frame(&what));
+}
+
 static void count_fetch(void)
 {
     /* 15 records a batch: offset 1500 is the hundredth, 3000 the end. */
-    static const struct { const char *name; struct rl_memory_fetch what; } cases[] = {
-        { "fetch-v11-16KB", { .version = 11, .partitions = 1, .offset = 1500, .partition_bytes_max = 16384 } },
-        { "fetch-v13-16KB", { .version = 13, .partitions = 1, .offset = 1500, .partition_bytes_max = 16384 } },
-        { "fetch-v17-16KB", { .version = 17, .partitions = 1, .offset = 1500, .partition_bytes_max = 16384 } },
-        { "fetch-v17-1MiB", { .version = 17, .partitions = 1, .offset = 1500, .partition_bytes_max = 1 << 20 } },
-        { "fetch-v17-10x16KB", { .version = 17, .partitions = 10, .offset = 1500, .partition_bytes_max = 16384 } },
-        { "fetch-v17-empty", { .version = 17, .partitions = 1, .offset = 3000, .partition_bytes_max = 1 << 20 } },
-        { "fetch-v17-10-empty", { .version = 17, .partitions = 10, .offset = 3000, .partition_bytes_max = 1 << 20 } },
+    static const int16_t versions[] = { 4, 11, 13, 17 };
+    static const struct { const char *name; int64_t offset; int32_t bytes; } sizes[] = {
+        { "16KB", 1500, 16384 }, { "1MiB", 1500, 1 << 20 }, { "empty", 3000, 1 << 20 },
     };
     struct rl_uuid id;
     fresh_topic("full", 10, &id);
     fill("full", id, 10);
-    for (size_t i = 0; i < RL_ARRAY_COUNT(cases); i++) {
-        struct rl_memory_fetch what = cases[i].what;
-        what.topic = "full";
-        what.topic_id = id;
-        count(cases[i].name, rl_memory_fetch_frame(&what));
-    }
+    for (size_t v = 0; v < RL_ARRAY_COUNT(versions); v++)
+        for (size_t i = 0; i < RL_ARRAY_COUNT(sizes); i++) {
+            char name[NAME_BYTES];
+            snprintf(name, sizeof name, "fetch-v%d-%s", versions[v], sizes[i].name);
+            count_one_fetch(name, id, (struct rl_memory_fetch){
+                .version = versions[v], .partitions = 1, .offset = sizes[i].offset,
+                .partition_bytes_max = sizes[i].bytes });
+        }
+    count_one_fetch("fetch-v17-10x16KB", id, (struct rl_memory_fetch){
+        .version = 17, .partitions = 10, .offset = 1500, .partition_bytes_max = 16384 });
+    count_one_fetch("fetch-v17-10-empty", id, (struct rl_memory_fetch){
+        .version = 17, .partitions = 10, .offset = 3000, .partition_bytes_max = 1 << 20 });
 }
 
 static void count_metadata(void)
