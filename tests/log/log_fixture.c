@@ -365,6 +365,20 @@ void fixture_flush(struct fixture *f)
 
 static void on_read(struct rl_log_read *read) { *(bool *)read->arg = true; }
 
+static void copy_chunk(struct fixture *f, const struct rl_chunk *chunk, uint8_t *to)
+{
+    size_t got;
+
+    if (!rl_chunk_is_file(chunk)) {
+        memcpy(to, chunk->data, chunk->bytes);
+        return;
+    }
+    f->lent++;
+    cr_assert_eq(rl_disk_read(f->mem_disk, chunk->file->fd, chunk->file->pos, to, chunk->bytes, &got),
+                 RL_OK);
+    cr_assert_eq(got, chunk->bytes);
+}
+
 rl_status fixture_read(struct fixture *f, int64_t offset, int64_t upper_offset, size_t max_bytes,
                        bool at_least_one, uint8_t **ret_bytes, size_t *ret_size)
 {
@@ -375,6 +389,8 @@ rl_status fixture_read(struct fixture *f, int64_t offset, int64_t upper_offset, 
     read->upper_offset = upper_offset;
     read->max_bytes = max_bytes;
     read->at_least_one = at_least_one;
+    read->lend_bytes_min = f->lend_bytes_min;
+    read->skip_tail = f->skip_tail;
     read->done = on_read;
     read->arg = &done;
     rl_status status = rl_log_read(f->log, read);
@@ -389,7 +405,7 @@ rl_status fixture_read(struct fixture *f, int64_t offset, int64_t upper_offset, 
     size_t at = 0;
     uint8_t *bytes = rl_alloc(read->bytes + 1);
     for (uint32_t i = 0; i < read->chunk_count; i++) {
-        memcpy(bytes + at, read->chunks[i].data, read->chunks[i].bytes);
+        copy_chunk(f, &read->chunks[i], bytes + at);
         at += read->chunks[i].bytes;
         rl_chunk_release(&read->chunks[i]);
     }

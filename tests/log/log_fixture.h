@@ -65,6 +65,9 @@ struct fixture {
     uint64_t save_bytes;                /* 0: as shipped; takes effect at the next start */
     struct rl_log *log;
     struct model model;
+    size_t lend_bytes_min;              /* of fixture_read: see log.h */
+    bool skip_tail;
+    uint32_t lent;                      /* ranges that reads were lent so far */
     /* what the log told */
     uint32_t written, flushed, failed, trimmed;
     rl_status failure;

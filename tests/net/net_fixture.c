@@ -64,6 +64,13 @@ void bytes_big_ask(struct bytes *to, uint32_t reply_bytes)
     bytes_append_u32(to, reply_bytes);
 }
 
+void bytes_lent_ask(struct bytes *to, uint32_t reply_bytes)
+{
+    bytes_append_u32(to, 5);
+    bytes_append(to, "l", 1);
+    bytes_append_u32(to, reply_bytes);
+}
+
 void bytes_big_reply(struct bytes *to, uint32_t reply_bytes)
 {
     uint8_t *body = rl_alloc(reply_bytes + 1);
@@ -128,6 +135,68 @@ static void handler_big(struct fixture *f, struct rl_request *request)
     rl_free(chunks);
 }
 
+/* ---- replies that are lent from a file ---- */
+
+void fixture_make_pattern_file(struct fixture *f, size_t file_bytes)
+{
+    struct rl_disk *disk = rl_mem_disk(f->mem);
+    uint8_t *data = rl_alloc(file_bytes);
+    struct iovec iov = { data, file_bytes };
+    size_t wrote;
+
+    big_pattern(data, 0, file_bytes);
+    cr_assert_eq(rl_disk_open(disk, "pattern", RL_OPEN_WRITE | RL_OPEN_CREATE, &f->pattern_file), RL_OK);
+    cr_assert_eq(rl_disk_write(disk, f->pattern_file, 0, &iov, 1, &wrote), RL_OK);
+    rl_free(data);
+}
+
+struct pattern_lease {
+    struct rl_file_lease lent;
+    struct fixture *f;
+};
+
+static void pattern_release(struct rl_file_lease *lent)
+{
+    struct pattern_lease *lease = RL_CONTAINER_OF(lent, struct pattern_lease, lent);
+
+    cr_assert_gt(lease->f->leases, 0);
+    lease->f->leases--;
+    rl_free(lease);
+}
+
+static struct rl_chunk pattern_lend(struct fixture *f, size_t at, size_t bytes)
+{
+    struct pattern_lease *lease = rl_alloc_zero(1, sizeof *lease);
+
+    lease->lent = (struct rl_file_lease){ .fd = f->pattern_file, .pos = at, .release = pattern_release };
+    lease->f = f;
+    f->leases++;
+    return (struct rl_chunk){ .bytes = bytes, .file = &lease->lent };
+}
+
+static void handler_lent(struct fixture *f, struct rl_request *request)
+{
+    static const size_t sizes[] = { 37, 70000, 600, 5, 200000, 20, 1, 1100000, 513, 6000000 };
+    const uint8_t *p = request->frame.data + 1;
+    size_t bytes = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    struct rl_chunk chunks[64];
+    uint32_t count = 0;
+
+    for (size_t at = 0; at < bytes; at += chunks[count++].bytes) {
+        size_t piece = RL_MIN(bytes - at, sizes[count % RL_ARRAY_COUNT(sizes)]);
+        cr_assert_lt(count, RL_ARRAY_COUNT(chunks));
+        if (count % 2 == 1 || count == 4) {
+            chunks[count] = pattern_lend(f, at, piece);
+            continue;
+        }
+        struct rl_buffer *buffer = rl_buffer_create(piece, rl_self->index);
+        big_pattern(buffer->data, at, piece);
+        chunks[count] = (struct rl_chunk){ buffer->data, piece, { buffer } };
+    }
+    handler_forget(f, request);
+    rl_request_reply(request, chunks, count);
+}
+
 static void handler_park(struct fixture *f, struct rl_request *request)
 {
     cr_assert_lt(f->parked_count, FIXTURE_PARKED_MAX);
@@ -188,6 +257,9 @@ static void handler(struct rl_request *request)
         break;
     case 'b':
         handler_big(f, request);
+        break;
+    case 'l':
+        handler_lent(f, request);
         break;
     case 'f':
         handler_forget(f, request);
@@ -311,6 +383,9 @@ void fixture_stop_now(struct fixture *f)
     rl_shard_set_join(f->set, fixture_on_finish, NULL);
     rl_shard_set_free(f->set);
     f->set = NULL;
+    cr_assert_eq(f->leases, 0, "%u leases are still out", f->leases);
+    if (f->pattern_file != 0)
+        rl_disk_close(rl_mem_disk(f->mem), f->pattern_file);
     rl_mem_free(f->mem);
     rl_logger_set_sink(NULL, NULL);
 }

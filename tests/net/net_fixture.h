@@ -7,6 +7,7 @@
  *   'c' closes the connection
  *   'm' asks the next shard by a message, and answers with the frame when that is back
  *   'b' answers with as many bytes as the next four say, in chunks of 100,000
+ *   'l' answers with the same bytes, most of them lent from a file, in pieces of many sizes
  * A reply is checked by what the test expects byte by byte. */
 #ifndef RL_TESTS_NET_FIXTURE_H
 #define RL_TESTS_NET_FIXTURE_H
@@ -31,6 +32,8 @@ struct fixture {
     bool cancel_later;                  /* on_cancel only remembers; the test finishes */
     bool draining;
     uint32_t drained;                   /* shards whose drain is done */
+    int pattern_file;                   /* its bytes are those of a big reply; 0: not there yet */
+    uint32_t leases;                    /* of it, that are out */
     char log[8192];                     /* what was logged */
     size_t log_bytes;
 };
@@ -66,6 +69,10 @@ void bytes_frame(struct bytes *to, char kind, size_t size, uint32_t seed);
 /* Append the frame 'b' that asks for reply_bytes, and the reply it gets. */
 void bytes_big_ask(struct bytes *to, uint32_t reply_bytes);
 void bytes_big_reply(struct bytes *to, uint32_t reply_bytes);
+/* The same with kind 'l'; its reply is that of 'b'. */
+void bytes_lent_ask(struct bytes *to, uint32_t reply_bytes);
+/* The file that 'l' lends from, up to so many bytes. */
+void fixture_make_pattern_file(struct fixture *f, size_t file_bytes);
 
 struct client {
     struct fixture *f;

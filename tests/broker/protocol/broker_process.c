@@ -76,6 +76,13 @@ static void broker_exec(const struct broker *b)
         arguments[count++] = "--set";
         arguments[count++] = b->settings[i];
     }
+    const char *path = getenv("RL_TEST_FETCH_PATH");
+    char fetch_path[64];
+    if (path != NULL) {
+        snprintf(fetch_path, sizeof fetch_path, "ringlog.fetch.path=%s", path);
+        arguments[count++] = "--set";
+        arguments[count++] = fetch_path;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int log = open(b->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
