@@ -5,6 +5,7 @@
 #include "perf/micro/rl_bench.h"
 #include "wire/api_table.h"
 #include "wire/message_header.h"
+#include <stdio.h>
 
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 #define OUT_BYTES ((size_t)1 << 20)
@@ -55,6 +56,39 @@ RL_BENCH_ARG("decode/Fetch-v11-10", decode, RL_API_FETCH << 8 | 11)
 RL_BENCH_ARG("decode/Fetch-v17-10", decode, RL_API_FETCH << 8 | 17)
 RL_BENCH_ARG("decode/Metadata-v12", decode, RL_API_METADATA << 8 | 12)
 RL_BENCH_ARG("decode/ApiVersions-v4", decode, RL_API_API_VERSIONS << 8 | 4)
+
+/* Every API there is, its newest version: a request with its defaults, there and back. */
+static void codec(struct rl_bench_state *state, int64_t row)
+{
+    const struct rl_api_info *api = &rl_api_table[row];
+    void *message = rl_alloc_zero(1, api->request.struct_bytes), *copy = rl_alloc_zero(1, api->request.struct_bytes);
+    uint8_t *out = rl_alloc(OUT_BYTES);
+    struct rl_arena arena;
+    rl_arena_init(&arena, 16384, ARENA_BYTES_MAX);
+    api->request.init(message);
+    while (rl_bench_next(state)) {
+        size_t bytes = api->request.size(api->max_version, message);
+        struct rl_writer w = rl_wr_of(out, bytes);
+        api->request.encode(&w, api->max_version, message);
+        rl_bench_use((uint64_t)rl_wr_done(&w));
+        struct rl_reader r = rl_rd_of(rl_slice_of(out, bytes));
+        rl_arena_reset(&arena);
+        rl_bench_use((uint64_t)api->request.decode(&r, api->max_version, &arena, copy));
+    }
+    rl_arena_done(&arena);
+    rl_free(out);
+    rl_free(copy);
+    rl_free(message);
+}
+
+__attribute__((constructor)) static void register_codec(void)
+{
+    for (int64_t i = 0; i < RL_API_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "codec/%s-v%d", rl_api_table[i].name, rl_api_table[i].max_version);
+        rl_bench_register(name, codec, i);
+    }
+}
 
 /* Answers as the broker gives them: taken once from a broker in memory, then encoded again. */
 static void encode(struct rl_bench_state *state, int64_t arg)

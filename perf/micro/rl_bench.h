@@ -24,7 +24,7 @@ extern "C" {
 struct rl_bench_state;
 typedef void rl_bench_fn(struct rl_bench_state *state, int64_t arg);
 
-/* Before main; name is static. */
+/* Before main; name is copied. */
 void rl_bench_register(const char *name, rl_bench_fn *fn, int64_t arg);
 /* Once more? */
 bool rl_bench_next(struct rl_bench_state *state);
