@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-CREATE_TOPICS, DELETE_TOPICS, PRODUCE = 19, 20, 0
+CREATE_TOPICS, DELETE_TOPICS, PRODUCE, FETCH, LIST_OFFSETS = 19, 20, 0, 1, 2
 TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION = 36, 3
 
 
@@ -128,6 +128,28 @@ class Client:
         code, = struct.unpack_from(">h", answer, 4 + 4 + 2 + len(topic.encode()))
         if code not in (0, UNKNOWN_TOPIC_OR_PARTITION):
             raise WireError(f"DeleteTopics {topic}: error {code}")
+
+    def list_offset(self, topic, timestamp_ms):
+        """The offset for a time in partition 0, -1: the end."""
+        body = (struct.pack(">ibi", -1, 0, 1) + text(topic) +
+                struct.pack(">iiiq", 1, 0, -1, timestamp_ms))
+        answer = self.call(LIST_OFFSETS, 4, body)
+        at = 4 + 4 + 2 + len(topic.encode()) + 4
+        _index, code, _time, offset = struct.unpack_from(">ihqq", answer, at)
+        if code != 0:
+            raise WireError(f"ListOffsets {topic}: error {code}")
+        return offset
+
+    def fetch_bytes(self, topic, offset, bytes_max):
+        """How many bytes partition 0 has at an offset, at most that many or one batch."""
+        body = (struct.pack(">iiiibii", -1, 0, 1, bytes_max, 0, 0, -1) + struct.pack(">i", 1) + text(topic) +
+                struct.pack(">iiiqqi", 1, 0, -1, offset, -1, bytes_max) + struct.pack(">i", 0) + text(""))
+        answer = self.call(FETCH, 11, body)
+        at = 4 + 2 + 4 + 4 + 2 + len(topic.encode()) + 4
+        _index, code = struct.unpack_from(">ih", answer, at)
+        if code != 0:
+            raise WireError(f"Fetch {topic} at {offset}: error {code}")
+        return len(answer) - at
 
     def produce_one(self, topic, deadline, acks=1):
         """One record into partition 0, acknowledged."""
