@@ -31,7 +31,7 @@ struct storm_shard {
     struct storm_message *messages;     /* burst for each peer */
     uint32_t *expected;                 /* by sender: the next number */
     uint32_t *expected_back;            /* by peer */
-    uint32_t outstanding, round;
+    uint32_t outstanding, jobs_outstanding, round;
     struct rl_op jobs[STORM_JOBS];
     struct rl_timer pause;
     uint64_t handled, helped, foreign;
@@ -48,10 +48,20 @@ struct storm {
 
 static void storm_handle(struct rl_shard *shard, struct rl_msg *msg);
 
+/* A shard has finished when its last message is home and its helpers have answered: whichever
+ * comes last. */
+static void storm_finish_when_done(struct storm_shard *own)
+{
+    if (own->round == own->storm->rounds && own->jobs_outstanding == 0)
+        sem_post(&own->storm->finished);
+}
+
 static void storm_on_job(struct rl_op *op)
 {
     struct storm_shard *own = op->arg;
     own->helped++;
+    own->jobs_outstanding--;
+    storm_finish_when_done(own);
 }
 
 static void storm_job(struct rl_op *op)
@@ -69,6 +79,7 @@ static void storm_submit_jobs(struct storm_shard *own)
                               .done = storm_on_job, .arg = own };
         if (op->kind == RL_OP_JOB)
             op->job.run = storm_job;
+        own->jobs_outstanding++;
         rl_submit(own->shard, op);
     }
 }
@@ -101,7 +112,7 @@ static void storm_on_pause(struct rl_timer *timer)
 static void storm_round_done(struct storm_shard *own)
 {
     if (++own->round == own->storm->rounds)
-        sem_post(&own->storm->finished);
+        storm_finish_when_done(own);
     else if (own->round % 2 == 1)
         rl_timer_start(own->shard, &own->pause, own->shard->now_ns + STORM_PAUSE_NS);
     else
