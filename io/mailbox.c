@@ -2,7 +2,9 @@
  *
  * Happy path: put, put, publish (one store); take (one load, one store).
  * Full: put appends to the waiting list, publish sets `blocked` and looks at head once more;
- * take moves head, sees `blocked`, clears it and has the sender woken.
+ * take moves head, sees `blocked`, clears it and has the sender woken.  It may clear it for room
+ * that publish had used already: so before a sender sleeps it asks whether `blocked` still stands
+ * (rl_mailbox_unblocked), not whether there is room.
  *
  * Pairs: put's slot write → tail store | tail load → slot read in take;
  *        slot read → head store        | head load → slot reuse in put. */
@@ -75,8 +77,7 @@ bool rl_mailbox_publish(struct rl_mailbox *mailbox)
 
 bool rl_mailbox_unblocked(const struct rl_mailbox *mailbox)
 {
-    return mailbox->waiting_first != NULL &&
-           mailbox->tail_next - atomic_load(&mailbox->head) < mailbox->capacity;
+    return mailbox->waiting_first != NULL && !atomic_load(&mailbox->blocked);
 }
 
 uint32_t rl_mailbox_take(struct rl_mailbox *mailbox, struct rl_msg **messages, uint32_t max,

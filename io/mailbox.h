@@ -43,7 +43,8 @@ static inline bool rl_mailbox_waiting(const struct rl_mailbox *mailbox)
 {
     return mailbox->waiting_first != NULL;
 }
-/* Sender, before it sleeps: is there room by now for a message that waits? */
+/* Sender, after publish and before it sleeps: has the receiver taken the promise to wake it, while
+ * messages still wait?  Then it must publish again instead of sleeping. */
 bool rl_mailbox_unblocked(const struct rl_mailbox *mailbox);
 
 /* Receiver: take up to `max` messages; ret_wake_sender: the sender waited for this room. */

@@ -109,6 +109,24 @@ Test(mailbox, what_finds_no_slot_waits_in_order)
     rl_mailbox_done(&box);
 }
 
+/* take: head moves | publish uses that room, is full again, blocks | take: sees and clears. */
+Test(mailbox, a_sender_whose_promise_was_taken_early_does_not_sleep)
+{
+    struct rl_mailbox box;
+    struct rl_msg messages[20];
+
+    rl_mailbox_init(&box, 8);
+    for (int i = 0; i < 20; i++)
+        rl_mailbox_put(&box, &messages[i]);
+    cr_assert(rl_mailbox_publish(&box));
+    cr_assert_not(rl_mailbox_unblocked(&box), "the receiver will wake it");
+    cr_assert(atomic_exchange(&box.blocked, false), "the second half of a take that began before");
+    cr_assert(rl_mailbox_unblocked(&box), "nobody will wake it, although the ring is full");
+    cr_assert_not(rl_mailbox_publish(&box));
+    cr_assert_not(rl_mailbox_unblocked(&box));
+    rl_mailbox_done(&box);
+}
+
 Test(mailbox, counters_may_wrap)
 {
     struct rl_mailbox box;
