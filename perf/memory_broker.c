@@ -7,6 +7,7 @@
 #include "broker/data_directory.h"
 #include "broker/topic_config.h"
 #include "core/memory.h"
+#include "io/loop.h"
 #include "log/log.h"
 #include "mem_backend.h"
 #include "replicate/controller.h"
@@ -22,6 +23,11 @@
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 #define TURNS_MAX 1000000
 
+struct memory_visit {
+    struct rl_msg msg;
+    struct rl_memory_broker *broker;
+};
+
 struct rl_memory_broker {
     struct rl_mem *mem;
     struct rl_shard_set *set;
@@ -31,9 +37,11 @@ struct rl_memory_broker {
     struct rl_log_start log_start;
     struct rl_mem_client *client;
     struct rl_msg boot;
-    bool ready, stopped;
+    bool ready;
+    struct memory_visit visits[RL_SHARDS_MAX];
+    uint32_t visits_out;
     uint8_t *answer;                    /* the last one, with its size prefix */
-    size_t answer_capacity;
+    size_t answer_bytes, answer_capacity;
 };
 
 /* ---- start, as broker/server.c ---- */
@@ -111,7 +119,7 @@ static void open_directory(struct rl_memory_broker *b)
     RL_ASSERT(rl_log_directory_start(disk, DATA_DIR, &b->log_start) == RL_OK);
 }
 
-struct rl_memory_broker *rl_memory_broker_create(void)
+struct rl_memory_broker *rl_memory_broker_create(uint32_t shard_count)
 {
     struct rl_memory_broker *b = rl_alloc_zero(1, sizeof *b);
     rl_config_init(&b->config, 2);
@@ -123,7 +131,7 @@ struct rl_memory_broker *rl_memory_broker_create(void)
     b->mem = rl_mem_create(1);
     rl_mem_set_window(b->mem, WINDOW_BYTES);
     open_directory(b);
-    struct rl_shard_set_options options = { .shard_count = 1, .backend = &rl_backend_mem,
+    struct rl_shard_set_options options = { .shard_count = shard_count, .backend = &rl_backend_mem,
                                             .disk = rl_mem_disk(b->mem) };
     RL_ASSERT(rl_shard_set_create(&options, &b->set) == RL_OK);
     b->broker.shards = b->set;
@@ -138,36 +146,62 @@ struct rl_memory_broker *rl_memory_broker_create(void)
     return b;
 }
 
-/* ---- stop: only so that leaks show ---- */
+/* ---- stop, as broker/server.c: only so that leaks show ---- */
+
+/* Run on every shard. */
+static void visit_all(struct rl_memory_broker *b, void (*handle)(struct rl_shard *, struct rl_msg *))
+{
+    uint32_t count = rl_shard_set_count(b->set);
+    b->visits_out = count;
+    for (uint32_t i = 0; i < count; i++) {
+        b->visits[i] = (struct memory_visit){ .msg = { .handle = handle }, .broker = b };
+        rl_shard_post_foreign(rl_shard_set_get(b->set, i), &b->visits[i].msg);
+    }
+}
 
 static void on_replicas_stopped(void *arg)
 {
-    ((struct rl_memory_broker *)arg)->stopped = true;
+    ((struct memory_visit *)arg)->broker->visits_out--;
+}
+
+static void visit_close_logs(struct rl_shard *shard, struct rl_msg *msg)
+{
+    rl_replica_manager_stop(shard, on_replicas_stopped, RL_CONTAINER_OF(msg, struct memory_visit, msg));
 }
 
 static void on_controller_stopped(void *arg)
 {
-    rl_replica_manager_stop(rl_self, on_replicas_stopped, arg);
+    visit_all(arg, visit_close_logs);
 }
 
 static void on_drained(void *arg)
 {
-    rl_controller_stop(rl_self, on_controller_stopped, arg);
+    struct rl_memory_broker *b = ((struct memory_visit *)arg)->broker;
+    b->visits_out--;
 }
 
-static void on_stop(struct rl_shard *shard, struct rl_msg *msg)
+static void visit_drain(struct rl_shard *shard, struct rl_msg *msg)
 {
-    rl_net_stop_listening(shard);
-    rl_net_drain(shard, 0, on_drained, RL_CONTAINER_OF(msg, struct rl_memory_broker, boot));
+    if (shard->index == 0)
+        rl_net_stop_listening(shard);
+    rl_net_drain(shard, 0, on_drained, RL_CONTAINER_OF(msg, struct memory_visit, msg));
+}
+
+static void on_stop_controller(struct rl_shard *shard, struct rl_msg *msg)
+{
+    rl_controller_stop(shard, on_controller_stopped, RL_CONTAINER_OF(msg, struct rl_memory_broker, boot));
 }
 
 void rl_memory_broker_free(struct rl_memory_broker *b)
 {
     rl_mem_client_close(b->client);
-    b->boot.handle = on_stop;
+    visit_all(b, visit_drain);
+    rl_mem_settle(b->set);
+    RL_ASSERT(b->visits_out == 0);
+    b->boot.handle = on_stop_controller;
     rl_shard_post_foreign(rl_shard_set_get(b->set, 0), &b->boot);
     rl_mem_settle(b->set);
-    RL_ASSERT(b->stopped);
+    RL_ASSERT(b->visits_out == 0);
     rl_shard_set_stop(b->set);
     rl_shard_set_join(b->set, shard_finish, NULL);
     rl_shard_set_free(b->set);
@@ -176,6 +210,14 @@ void rl_memory_broker_free(struct rl_memory_broker *b)
     rl_config_done(&b->config);
     rl_free(b->answer);
     rl_free(b);
+}
+
+uint64_t rl_memory_broker_messages(const struct rl_memory_broker *b)
+{
+    uint64_t messages = 0;
+    for (uint32_t i = 0; i < b->set->count * b->set->count; i++)
+        messages += b->set->mailboxes[i].tail_next;     /* none has wrapped: a few thousand */
+    return messages;
 }
 
 /* ---- requests ---- */
@@ -196,29 +238,54 @@ struct rl_slice rl_memory_broker_frame(int16_t api_key, int16_t version, const v
     return rl_slice_of(frame, 4 + bytes);
 }
 
+static void step_all(struct rl_memory_broker *b)
+{
+    for (uint32_t i = 0; i < rl_shard_set_count(b->set); i++)
+        rl_shard_step(rl_shard_set_get(b->set, i));
+}
+
+/* Append what has arrived to the answer. */
+static void take_answer(struct rl_memory_broker *b)
+{
+    size_t ready = rl_mem_client_readable(b->client);
+    if (ready == 0)
+        return;
+    if (b->answer_capacity < b->answer_bytes + ready) {
+        b->answer_capacity = 2 * (b->answer_bytes + ready);
+        b->answer = rl_realloc(b->answer, b->answer_capacity);
+    }
+    b->answer_bytes += rl_mem_client_receive(b->client, b->answer + b->answer_bytes, ready);
+}
+
+static size_t answer_bytes_whole(const struct rl_memory_broker *b)
+{
+    if (b->answer_bytes < 4)
+        return 4;
+    return 4 + ((size_t)b->answer[0] << 24 | (size_t)b->answer[1] << 16 | (size_t)b->answer[2] << 8 |
+                b->answer[3]);
+}
+
 struct rl_slice rl_memory_broker_call(struct rl_memory_broker *b, struct rl_slice frame)
 {
-    struct rl_shard *shard = rl_shard_set_get(b->set, 0);
-    size_t sent = 0, got = 0, whole = 4;
-    for (uint32_t turn = 0; got < whole; turn++) {
+    size_t sent = 0;
+    b->answer_bytes = 0;
+    for (uint32_t turn = 0; b->answer_bytes < answer_bytes_whole(b); turn++) {
         RL_ASSERT(turn < TURNS_MAX);
         if (sent < frame.bytes)
             sent += rl_mem_client_send(b->client, frame.data + sent, frame.bytes - sent);
-        rl_shard_step(shard);
-        size_t ready = rl_mem_client_readable(b->client);
-        if (ready == 0)
-            continue;
-        if (b->answer_capacity < got + ready) {
-            b->answer_capacity = 2 * (got + ready);
-            b->answer = rl_realloc(b->answer, b->answer_capacity);
-        }
-        got += rl_mem_client_receive(b->client, b->answer + got, ready);
-        if (got >= 4)
-            whole = 4 + ((size_t)b->answer[0] << 24 | (size_t)b->answer[1] << 16 |
-                         (size_t)b->answer[2] << 8 | b->answer[3]);
+        step_all(b);
+        take_answer(b);
     }
     rl_mem_settle(b->set);              /* what the request left behind is part of it */
-    return rl_slice_of(b->answer + 4, got - 4);
+    return rl_slice_of(b->answer + 4, b->answer_bytes - 4);
+}
+
+void rl_memory_broker_run(struct rl_memory_broker *b, struct rl_slice frame)
+{
+    for (size_t sent = 0; sent < frame.bytes; step_all(b))
+        sent += rl_mem_client_send(b->client, frame.data + sent, frame.bytes - sent);
+    rl_mem_settle(b->set);
+    take_answer(b);
 }
 
 void rl_memory_broker_create_topic(struct rl_memory_broker *b, const char *name, int32_t partitions)

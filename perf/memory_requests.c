@@ -18,7 +18,7 @@ struct rl_slice rl_memory_produce_frame(const struct rl_memory_produce *what)
     struct rl_produce_request_partition *partitions = rl_alloc_zero((size_t)what->partitions, sizeof *partitions);
     for (int32_t i = 0; i < what->partitions; i++)
         partitions[i] = (struct rl_produce_request_partition){
-            .index = i, .records = rl_slice_of(batch.bytes, batch.size_bytes) };
+            .index = what->partition_first + i, .records = rl_slice_of(batch.bytes, batch.size_bytes) };
     struct rl_produce_request_topic topic = { .name = rl_slice_of_string(what->topic), .topic_id = what->topic_id,
                                               .partition_data = partitions,
                                               .partition_data_count = what->partitions };
@@ -35,7 +35,7 @@ struct rl_slice rl_memory_fetch_frame(const struct rl_memory_fetch *what)
     struct rl_fetch_request_partition *partitions = rl_alloc_zero((size_t)what->partitions, sizeof *partitions);
     for (int32_t i = 0; i < what->partitions; i++) {
         rl_fetch_request_partition_init(&partitions[i]);
-        partitions[i].partition = i;
+        partitions[i].partition = what->partition_first + i;
         partitions[i].fetch_offset = what->offset;
         partitions[i].partition_max_bytes = what->partition_bytes_max;
     }
@@ -43,7 +43,7 @@ struct rl_slice rl_memory_fetch_frame(const struct rl_memory_fetch *what)
                                             .partitions = partitions, .partitions_count = what->partitions };
     struct rl_fetch_request request;
     rl_fetch_request_init(&request);
-    request.max_wait_ms = 0;            /* an empty fetch is answered, not parked */
+    request.max_wait_ms = what->wait_ms;
     request.min_bytes = 1;
     request.max_bytes = RESPONSE_BYTES_MAX;
     request.topics = &topic;

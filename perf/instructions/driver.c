@@ -121,7 +121,7 @@ static void count_metadata(void)
 
 int main(void)
 {
-    broker = rl_memory_broker_create();
+    broker = rl_memory_broker_create(1);
     count_metadata();
     count_produce();
     count_fetch();

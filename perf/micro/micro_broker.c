@@ -11,7 +11,7 @@
 
 static struct rl_memory_broker *broker_new(struct rl_uuid *ret_id)
 {
-    struct rl_memory_broker *broker = rl_memory_broker_create();
+    struct rl_memory_broker *broker = rl_memory_broker_create(1);
     rl_memory_broker_create_topic(broker, "some-topic", 10);
     *ret_id = rl_memory_broker_topic_id(broker, "some-topic");
     return broker;

@@ -95,7 +95,7 @@ static void encode(struct rl_bench_state *state, int64_t arg)
 {
     int16_t key = (int16_t)(arg >> 8), version = (int16_t)(arg & 255);
     const struct rl_message_info *info = &rl_api_find(key)->response;
-    struct rl_memory_broker *broker = rl_memory_broker_create();
+    struct rl_memory_broker *broker = rl_memory_broker_create(1);
     rl_memory_broker_create_topic(broker, "some-topic", 10);
     struct rl_slice frame = some_frame(key, version);
     struct rl_reader r = rl_rd_of(rl_memory_broker_call(broker, frame));
