@@ -236,7 +236,9 @@ static rl_status cut(struct rl_recovering *run, uint32_t i, const struct rl_segm
             walk->next_offset);
     r->changed = true;
     status = rl_disk_truncate(r->disk, walk->fd, walk->pos);
-    return status == RL_OK ? sync_or_mark(run, walk->fd) : status;
+    /* On a proven mount this is the torn last write of a killed process: the next sync takes the
+     * new size along, and a power cut before it leaves a torn tail again, to be cut again. */
+    return status != RL_OK || rl_recovery_is_proven(run) ? status : sync_or_mark(run, walk->fd);
 }
 
 /* The bytes behind the recovery point were the subject of a failed sync: the kernel may believe
@@ -304,8 +306,17 @@ static rl_status walk_all(struct rl_recovering *run)
     return RL_OK;
 }
 
-/* What was kept although nothing proves that it was on stable storage is put there now, and the
- * recovery point behind it: or the next recovery, which may know less, would cut it. */
+/* What was kept may have been lost but for luck: the next recovery, which may know less, would cut
+ * it.  (Not so on a proven mount: there it is synced in its own time, as what was just written.) */
+static bool is_doubtful(const struct rl_recovering *run)
+{
+    if (run->kept_damage)
+        return true;
+    return !run->has_checkpoint && !rl_recovery_is_proven(run) &&
+           run->r->end_offset > run->r->segments[0].base_offset;
+}
+
+/* Put it on stable storage now, and the recovery point behind it. */
 static rl_status sync_all(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
@@ -483,11 +494,23 @@ static rl_status finish(struct rl_recovering *run)
     return status == RL_OK ? rl_disk_sync_directory(r->disk, r->directory) : status;
 }
 
+/* What the checkpoint on disk says is true of the log as it is now; none says nothing wrong. */
+static bool still_holds(const struct rl_recovering *run)
+{
+    const struct rl_recovery *r = run->r;
+
+    if (!run->has_checkpoint && r->end_offset == r->segments[0].base_offset)
+        return true;
+    if (!rl_recovery_is_proven(run) || run->kept_damage)
+        return false;
+    return !run->has_checkpoint || run->checkpoint.saved.offset <= r->end_offset;
+}
+
 static rl_status recover(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
 
-    rl_status status = rl_partition_files_list(r->disk, r->directory, &run->files);
+    rl_status status = rl_partition_files_list(r->disk, r->directory, r->same_mount, &run->files);
     if (status == RL_OK)
         status = check_identity(r);
     if (status != RL_OK)
@@ -512,18 +535,12 @@ static rl_status recover(struct rl_recovering *run)
         r->changed = true;
         rl_epoch_cache_truncate_end(&r->epochs, run->trusted.offset + 1);
         status = walk_all(run);
-        if (status == RL_OK && (run->kept_damage || !run->has_checkpoint) &&
-            r->end_offset > r->segments[0].base_offset)
+        if (status == RL_OK && is_doubtful(run))
             status = sync_all(run);
     }
     if (status == RL_OK)
         status = finish(run);
-    /* A new log has no checkpoint and needs none; on a proven mount the old one still holds. */
-    bool is_true = clean ||
-                   (!run->has_checkpoint && r->end_offset == r->segments[0].base_offset) ||
-                   (run->has_checkpoint && rl_recovery_is_proven(run) && !run->kept_damage &&
-                    run->checkpoint.saved.offset <= r->end_offset);
-    return status == RL_OK && !is_true ? replace_checkpoint(run) : status;
+    return status == RL_OK && !clean && !still_holds(run) ? replace_checkpoint(run) : status;
 }
 
 rl_status rl_recovery_run(struct rl_recovery *recovery)

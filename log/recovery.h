@@ -11,6 +11,7 @@
  *   - Without a valid checkpoint nothing says what was flushed, and on the very same mount nothing
  *     but the end can be torn: damage that is followed by sound batches is kept, only a tail with
  *     nothing sound behind it is cut.
+ *     A start on the same mount waits for no sync: it would wait for all that was just written.
  *   - After a failed sync (the mark in the directory) bytes behind the recovery point may be in
  *     memory only: they are written again and synced before they count. */
 #ifndef RL_LOG_RECOVERY_H

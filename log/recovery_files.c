@@ -14,6 +14,7 @@ enum { NAME_DIGITS = 20, NAMES_REMOVED_MAX = 4096 };
 
 struct listing {
     struct rl_partition_files *files;
+    bool keep_temporary;
     struct rl_text leftovers;           /* names, each with its NUL */
 };
 
@@ -56,6 +57,8 @@ static void on_entry(void *arg, const char *name, bool directory)
 
     if (directory)
         return;
+    if (ends_with(name, ".tmp") && listing->keep_temporary)
+        return;
     if (ends_with(name, ".deleted") || ends_with(name, ".tmp"))
         rl_text_append(&listing->leftovers, name, strlen(name) + 1);
     else if (parse_name(name, ".log", &offset))
@@ -79,11 +82,11 @@ static void sort(struct rl_offsets *offsets)
         qsort(offsets->values, offsets->count, sizeof(int64_t), compare_offsets);
 }
 
-rl_status rl_partition_files_list(struct rl_disk *disk, const char *directory,
+rl_status rl_partition_files_list(struct rl_disk *disk, const char *directory, bool keep_temporary,
                                   struct rl_partition_files *ret_files)
 {
     struct rl_partition_files files = { 0 };
-    struct listing listing = { .files = &files };
+    struct listing listing = { .files = &files, .keep_temporary = keep_temporary };
     char path[RL_PATH_BYTES];
 
     rl_status status = rl_disk_list(disk, directory, on_entry, &listing);

@@ -18,8 +18,10 @@ struct rl_partition_files {
     bool sync_failed;                   /* the mark is there */
 };
 
-/* List the directory and remove leftovers (*.deleted, *.tmp).  RL_ENOTFOUND; RL_EIO. */
-rl_status rl_partition_files_list(struct rl_disk *disk, const char *directory,
+/* List the directory and remove leftovers: *.deleted, and *.tmp unless keep_temporary: after a kill
+ * the disk may be busy for seconds with what was written, and an unlink would wait for it, while a
+ * start is waited for.  RL_ENOTFOUND; RL_EIO. */
+rl_status rl_partition_files_list(struct rl_disk *disk, const char *directory, bool keep_temporary,
                                   struct rl_partition_files *ret_files);
 void rl_partition_files_done(struct rl_partition_files *files);
 /* Remove a segment's three files; what is not there is fine. */
