@@ -197,6 +197,7 @@ static void fetch_collect(struct rl_fetch *f, bool forced)
 {
     fetch_grant(f);
     f->forced = forced;
+    f->prefers_files = rl_request_prefers_files(f->request);
     f->scatter.run = rl_fetch_collect_run;
     f->scatter.done = on_collected;
     rl_scatter_start(&f->scatter);

@@ -44,6 +44,7 @@ struct rl_fetch {
     size_t min_bytes, max_bytes;        /* of this round */
     int64_t deadline_ns;
     bool read_committed;
+    bool prefers_files;                 /* large ranges of files, even of what is in memory */
     bool forced;                        /* this round reads whatever there is */
     bool abandoned;                     /* the connection is gone */
     struct rl_timer timer;

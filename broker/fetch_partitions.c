@@ -12,9 +12,6 @@
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
 
-/* A smaller range is copied out of the file at once: it would be read all the same. */
-#define LEND_BYTES_MIN ((size_t)64 << 10)
-
 static struct rl_fetch *fetch_of(const struct rl_scatter_call *call)
 {
     return RL_CONTAINER_OF(call->scatter, struct rl_fetch, scatter);
@@ -124,13 +121,16 @@ static void on_read_done(struct rl_log_read *read)
 }
 
 /* What the configured path makes of a read. */
-static void read_set_path(struct rl_log_read *read, enum rl_send_path path)
+static void read_set_path(struct rl_log_read *read, enum rl_send_path path, bool prefers_files)
 {
     read->skip_tail = false;
+    read->lend_tail = false;
     read->lend_bytes_min = 0;
     switch (path) {
     case RL_SEND_AUTO:
-        read->lend_bytes_min = LEND_BYTES_MIN;
+        /* A smaller range is copied at once: it would be read all the same. */
+        read->lend_bytes_min = RL_SEND_BY_KERNEL_BYTES_MIN;
+        read->lend_tail = prefers_files;
         break;
     case RL_SEND_READ:
     case RL_SEND_SENDFILE:
@@ -154,7 +154,7 @@ static void entry_read(struct rl_scatter_call *call, struct rl_fetch_entry *e, s
     e->read->upper_offset = upper_offset_of(f, e);
     e->read->max_bytes = max_bytes;
     e->read->at_least_one = at_least_one;
-    read_set_path(e->read, rl_broker_of(call->owner)->config->fetch_path);
+    read_set_path(e->read, rl_broker_of(call->owner)->config->fetch_path, f->prefers_files);
     e->read->done = on_read_done;
     e->read->arg = e;
     rl_status status = rl_log_read(p->log, e->read);

@@ -11,6 +11,9 @@
 
 struct rl_text;
 
+/* Below this nothing is won by not looking at the bytes. */
+#define RL_SEND_BY_KERNEL_BYTES_MIN ((size_t)64 * 1024)
+
 enum rl_send_path {
     RL_SEND_AUTO,                       /* by size, peer and measurement */
     RL_SEND_MEMORY,                     /* the in-memory tail, or read into memory of its own */

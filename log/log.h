@@ -129,7 +129,8 @@ void rl_log_flush(struct rl_log *log);
 
 /* Read whole batches from the one containing `offset` up to below `upper_offset`, at most
  * max_bytes, but at least one batch if at_least_one.  From the in-memory tail if it is there,
- * else from the file: copied, or lent as a range of it.
+ * else from the file: copied, or lent as a range of it.  With lend_tail a range is lent of what is
+ * in memory, too: its file's pages have just been written.
  * A range is lent only of bytes that this process has appended or once checked, it stays valid
  * whatever happens to the log meanwhile, even its end, and its lease may be released on any
  * shard.  (Written bytes are never overwritten: what is cut off lies behind them.)
@@ -141,6 +142,7 @@ struct rl_log_read {
     size_t lend_bytes_min;              /* from this size on a range of a file is welcome; 0: never */
     bool at_least_one;
     bool skip_tail;                     /* read the file, also what is in memory */
+    bool lend_tail;                     /* lend_bytes_min is meant for what is in memory, too */
     void (*done)(struct rl_log_read *read);
     void *arg;
     /* results */

@@ -224,6 +224,25 @@ static rl_status read_file(struct rl_log *log, struct rl_log_read *read)
     return finish_read(log, read, seg->file, &request, status);
 }
 
+/* What was read from the tail is one range of a file, too: hand that out instead.  It stays as it
+ * is where it is more than one, or its file cannot be opened now. */
+static void lend_tail(struct rl_log *log, struct rl_log_read *read)
+{
+    int64_t segment_base;
+    uint32_t pos;
+
+    rl_tail_locate(log, read->offset, &segment_base, &pos);
+    struct rl_segment *seg = rl_log_segment_find(log, segment_base);
+    if (seg == NULL || read->bytes > seg->written_bytes - pos ||
+        rl_segment_open(log, seg, seg == rl_log_active(log)) != RL_OK)
+        return;
+    for (uint32_t i = 0; i < read->chunk_count; i++)
+        rl_chunk_release(&read->chunks[i]);
+    read->chunks[0] = (struct rl_chunk){ .bytes = read->bytes,
+                                         .file = rl_lease_create(log->manager, seg->file, pos) };
+    read->chunk_count = 1;
+}
+
 rl_status rl_log_read(struct rl_log *log, struct rl_log_read *read)
 {
     RL_OBJ(log, LOG);
@@ -244,6 +263,8 @@ rl_status rl_log_read(struct rl_log *log, struct rl_log_read *read)
     rl_log_heat(log);
     if (!read->skip_tail && read->offset >= rl_tail_first_offset(log)) {
         rl_tail_read(log, read);
+        if (read->lend_tail && read->bytes > 0 && read->bytes >= read->lend_bytes_min)
+            lend_tail(log, read);
         return read->status = RL_OK;
     }
     return read->status = read_file(log, read);

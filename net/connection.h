@@ -239,6 +239,8 @@ void rl_send_path_start(struct rl_net *net);
 void rl_send_path_stop(struct rl_net *net);
 /* By which of READ, SENDFILE and SPLICE a chunk of this size, in a file, goes to this peer. */
 enum rl_send_path rl_send_path_of(struct rl_connection *conn, size_t bytes);
+/* A reply of this size goes to some peer: if it is a large one, find out how that is done best. */
+void rl_send_path_wanted(struct rl_connection *conn, size_t bytes);
 
 /* ---- listener.c ---- */
 void rl_acceptor_start(struct rl_net *net);

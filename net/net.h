@@ -100,6 +100,10 @@ void rl_net_drain(struct rl_shard *shard, int64_t grace_ns, void (*done)(void *a
  * holds about one large reply and not as many as it asked for.  Replaces what was announced for
  * this request before; 0 while nothing is being read for it. */
 void rl_request_announce_reply(struct rl_request *request, size_t bytes);
+/* Chunks of RL_SEND_BY_KERNEL_BYTES_MIN or more that lie in files reach this peer with less work than
+ * the same bytes in memory: the kernel sends them, and `auto` says so.  False until it was measured.
+ * Connection's shard. */
+bool rl_request_prefers_files(struct rl_request *request);
 /* Answer: the 4-byte size prefix is added by net; chunks (copied array, references taken over)
  * are the response header and body.  Chunks without a buffer must be static or in the request's
  * arena.  The request is not the caller's any more: no field may be read after this.

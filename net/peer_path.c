@@ -13,9 +13,6 @@
 #include "net/connection.h"
 #include <string.h>
 
-/* Below this nothing is won by not looking at the bytes. */
-#define BY_KERNEL_BYTES_MIN ((size_t)64 * 1024)
-
 struct rl_send_path_choice {
     struct rl_op op;
     bool asked;
@@ -83,6 +80,30 @@ static bool peer_is_local(struct rl_connection *conn)
     return conn->peer_place == RL_PEER_LOCAL;
 }
 
+static enum rl_send_path best_path(struct rl_connection *conn)
+{
+    struct rl_send_path_choice *choice = conn->net->path_choice;
+
+    return peer_is_local(conn) ? choice->local : choice->remote;
+}
+
+void rl_send_path_wanted(struct rl_connection *conn, size_t bytes)
+{
+    if (bytes >= RL_SEND_BY_KERNEL_BYTES_MIN && !conn->net->path_choice->asked &&
+        conn->net->options.send_path == RL_SEND_AUTO)
+        ask(conn->net);
+}
+
+bool rl_request_prefers_files(struct rl_request *request)
+{
+    struct rl_connection *conn = request->connection;
+
+    if (conn->net->options.send_path != RL_SEND_AUTO)
+        return false;
+    enum rl_send_path path = best_path(conn);
+    return path == RL_SEND_SENDFILE || path == RL_SEND_SPLICE;
+}
+
 enum rl_send_path rl_send_path_of(struct rl_connection *conn, size_t bytes)
 {
     struct rl_net *net = conn->net;
@@ -90,9 +111,8 @@ enum rl_send_path rl_send_path_of(struct rl_connection *conn, size_t bytes)
 
     if (path != RL_SEND_AUTO)
         return path;
-    if (bytes < BY_KERNEL_BYTES_MIN)
+    if (bytes < RL_SEND_BY_KERNEL_BYTES_MIN)
         return RL_SEND_READ;
-    if (!net->path_choice->asked)
-        ask(net);
-    return peer_is_local(conn) ? net->path_choice->local : net->path_choice->remote;
+    rl_send_path_wanted(conn, bytes);
+    return best_path(conn);
 }

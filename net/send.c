@@ -237,6 +237,7 @@ static bool gather_request(struct rl_connection *conn, const struct rl_request *
             return false;
         gather_copy(gather, prefix, sizeof prefix);
         conn->head_begun = true;
+        rl_send_path_wanted(conn, size);
     }
     if (!gather_chunks(conn, request, ret_borrowed))
         return false;

@@ -391,6 +391,7 @@ rl_status fixture_read(struct fixture *f, int64_t offset, int64_t upper_offset, 
     read->at_least_one = at_least_one;
     read->lend_bytes_min = f->lend_bytes_min;
     read->skip_tail = f->skip_tail;
+    read->lend_tail = f->lend_tail;
     read->done = on_read;
     read->arg = &done;
     rl_status status = rl_log_read(f->log, read);

@@ -66,7 +66,7 @@ struct fixture {
     struct rl_log *log;
     struct model model;
     size_t lend_bytes_min;              /* of fixture_read: see log.h */
-    bool skip_tail;
+    bool skip_tail, lend_tail;
     uint32_t lent;                      /* ranges that reads were lent so far */
     /* what the log told */
     uint32_t written, flushed, failed, trimmed;

@@ -1,5 +1,6 @@
 /* tests/log/test_log_lend.c — ranges of files that the log lends: what is in them, how long they live. */
 #include "core/memory.h"
+#include "log/log_internal.h"
 #include "log_fixture.h"
 #include <criterion/criterion.h>
 #include <string.h>
@@ -103,6 +104,38 @@ Test(log_lend, small_ranges_are_copied_when_a_size_is_asked_for)
     append(&f, 10, 20000);
     fixture_check(&f);
     cr_assert_gt(f.lent, 0);
+    fixture_done(&f);
+}
+
+/* What is in memory, too, in one range of its file; not across two files, not what is small. */
+Test(log_lend, large_ranges_of_the_tail_when_asked_for)
+{
+    struct fixture f;
+
+    start(&f, 150000);
+    f.skip_tail = false;
+    f.lend_tail = true;
+    f.lend_bytes_min = 64 << 10;
+    append(&f, 3, 10000);
+    fixture_check(&f);
+    cr_assert_eq(f.lent, 0, "too small");
+    append(&f, 20, 10000);
+    cr_assert_eq(rl_tail_first_offset(f.log), 0, "all of it is in memory");
+    cr_assert_gt(f.log->segment_count, 1);
+    fixture_check(&f);
+    cr_assert_gt(f.lent, 0);
+
+    struct rl_log_read *read = rl_alloc_zero(1, sizeof *read);
+    read->upper_offset = rl_log_end_offset(f.log);
+    read->max_bytes = 100000;
+    read->lend_bytes_min = 64 << 10;
+    read->lend_tail = true;
+    read->done = on_read;
+    cr_assert_eq(rl_log_read(f.log, read), RL_OK);
+    cr_assert_eq(read->chunk_count, 1);
+    cr_assert(rl_chunk_is_file(&read->chunks[0]));
+    expect_lent(&f, read, 0);
+    give_back(read);
     fixture_done(&f);
 }
 
