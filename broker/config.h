@@ -85,6 +85,7 @@ struct rl_config {
     /* ringlog.* */
     int32_t shards;                     /* 1..RL_SHARDS_MAX */
     int64_t log_tail_bytes;             /* in-memory tails of all partitions together */
+    int64_t log_min_free_bytes;
     int64_t log_reserve_bytes;
     enum rl_config_io io;
     enum rl_send_path fetch_path;

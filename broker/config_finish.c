@@ -205,6 +205,7 @@ static const struct {
     FIELD("log.retention.check.interval.ms", log_retention_check_interval_ms),
     FIELD("producer.id.expiration.ms", producer_id_expiration_ms),
     FIELD("ringlog.shards", shards),
+    FIELD("ringlog.log.min.free.bytes", log_min_free_bytes),
     FIELD("ringlog.log.reserve.bytes", log_reserve_bytes),
     FIELD("ringlog.log.tail.bytes", log_tail_bytes),
 };

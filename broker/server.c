@@ -33,6 +33,8 @@
 #define ARENA_BYTES_MAX   ((size_t)256 << 20)
 #define REQUESTS_IN_FLIGHT_MAX 64
 #define OPEN_FILES_FALLBACK 1024
+#define MIN_FREE_PERCENT  2
+#define MIN_FREE_BYTES_MAX ((uint64_t)256 << 20)
 
 static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
 
@@ -50,6 +52,7 @@ struct server {
     struct rl_disk *disk;
     int64_t started_ns;
     uint32_t open_files_max;            /* per shard */
+    uint64_t min_free_bytes;            /* of the disk */
     char metadata_url[RL_PATH_BYTES];
     uint32_t listeners_open;
     int64_t listen_give_up_ns;
@@ -316,6 +319,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
         .producer_id_expiration_ms = c->producer_id_expiration_ms,
         .open_files_max = s->open_files_max,
         .reserve_bytes = (uint64_t)c->log_reserve_bytes,
+        .min_free_bytes = s->min_free_bytes,
     });
     if (status != RL_OK)
         return status;
@@ -402,6 +406,18 @@ static rl_status directory_open_patiently(struct rl_disk *disk,
     }
 }
 
+/* ringlog.log.min.free.bytes, or what follows from the size of the disk. */
+static uint64_t min_free_bytes(struct rl_disk *disk, const struct rl_config *config)
+{
+    uint64_t free_bytes, total_bytes;
+
+    if (config->log_min_free_bytes >= 0)
+        return (uint64_t)config->log_min_free_bytes;
+    if (rl_disk_free_bytes(disk, config->data_dir, &free_bytes, &total_bytes) != RL_OK)
+        return 0;
+    return RL_MIN(total_bytes / 100 * MIN_FREE_PERCENT, MIN_FREE_BYTES_MAX);
+}
+
 int rl_server_run(const struct rl_config *config, int64_t started_ns)
 {
     struct server *s = rl_alloc_zero(1, sizeof *s);
@@ -430,6 +446,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
         return RL_EXIT_START_FAILED;
     }
     memcpy(s->broker.cluster_id, directory.cluster_id, sizeof s->broker.cluster_id);
+    s->min_free_bytes = min_free_bytes(s->disk, config);
     rl_status status = rl_log_directory_start(s->disk, config->data_dir, &s->log_start);
     s->prove_mount = !s->log_start.clean && !s->log_start.same_mount;
     s->log_start.clean |= directory.formatted;          /* nothing can have been lost */

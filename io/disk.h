@@ -46,7 +46,8 @@ struct rl_disk_table {
     rl_status (*sync_directory)(struct rl_disk *, const char *path);
     rl_status (*list)(struct rl_disk *, const char *path, rl_disk_entry_fn *entry, void *arg);
     rl_status (*lock)(struct rl_disk *, const char *path, int *ret_fd);
-    rl_status (*free_bytes)(struct rl_disk *, const char *path, uint64_t *ret_bytes);
+    rl_status (*free_bytes)(struct rl_disk *, const char *path, uint64_t *ret_free_bytes,
+                            uint64_t *ret_total_bytes);
     rl_status (*identity)(struct rl_disk *, const char *path, char *text, size_t bytes);
 };
 
@@ -135,10 +136,11 @@ static inline rl_status rl_disk_lock(struct rl_disk *d, const char *path, int *r
 {
     return d->table->lock(d, path, ret_fd);
 }
-/* Space that an ordinary user may still fill. */
-static inline rl_status rl_disk_free_bytes(struct rl_disk *d, const char *path, uint64_t *ret_bytes)
+/* Space that an ordinary user may still fill, and the size of the whole file system. */
+static inline rl_status rl_disk_free_bytes(struct rl_disk *d, const char *path, uint64_t *ret_free_bytes,
+                                           uint64_t *ret_total_bytes)
 {
-    return d->table->free_bytes(d, path, ret_bytes);
+    return d->table->free_bytes(d, path, ret_free_bytes, ret_total_bytes);
 }
 /* A text that is equal as long as the very same mount of the same boot is there: what was
  * written is then still in the page cache although it was never synced. */

@@ -218,14 +218,16 @@ static rl_status real_lock(struct rl_disk *disk, const char *path, int *ret_fd)
     return RL_OK;
 }
 
-static rl_status real_free_bytes(struct rl_disk *disk, const char *path, uint64_t *ret_bytes)
+static rl_status real_free_bytes(struct rl_disk *disk, const char *path, uint64_t *ret_free_bytes,
+                                 uint64_t *ret_total_bytes)
 {
     struct statvfs status;
 
     (void)disk;
     if (statvfs(path, &status) != 0)
         return rl_status_from_errno(errno);
-    *ret_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *ret_free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *ret_total_bytes = (uint64_t)status.f_blocks * status.f_frsize;
     return RL_OK;
 }
 

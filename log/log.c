@@ -367,6 +367,10 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
             return status;
     }
 
+    if (RL_UNLIKELY(log->manager->space_low))
+        return RL_ENOSPACE;             /* a duplicate was answered above */
+    rl_free_space_note(log->manager, batch->size_bytes);
+
     struct rl_log_hot *hot = rl_log_heat(log);
     if (must_roll(log, rl_log_active(log), batch))
         rl_log_roll(log);

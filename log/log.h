@@ -43,6 +43,7 @@ struct rl_log_manager_options {
     int64_t producer_id_expiration_ms;
     uint32_t open_files_max;            /* descriptors this shard's logs may hold */
     uint64_t reserve_bytes;             /* at most, ahead of each segment that grows; 0: nothing */
+    uint64_t min_free_bytes;            /* of the disk: with less nothing is appended; 0: any */
 };
 /* Each shard, at start.  Registers its end-of-turn hook (writes) and shard->context[LOG]. */
 rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manager_options *options);
@@ -120,7 +121,8 @@ struct rl_append_result {
  * (or copies small ones).  buffer NULL: the log copies at once.
  * RL_OK; RL_EDUPLICATE (result is the earlier batch's: answer success); RL_EOUTOFORDER,
  * RL_EPRODUCEREPOCH (Kafka's idempotence rules: window of 5, wrap at INT32_MAX, unknown
- * producer accepted with any sequence); RL_EIO, RL_ENOSPACE (log has failed).
+ * producer accepted with any sequence); RL_EIO, RL_ENOSPACE (log has failed); RL_ENOSPACE also
+ * while the disk has less than min_free_bytes.
  * On error nothing has changed. */
 rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_buffer *buffer,
                         int32_t leader_epoch, struct rl_append_result *ret_result);

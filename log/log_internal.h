@@ -54,11 +54,15 @@ struct rl_log_manager {
     size_t tail_used_bytes;
     const struct rl_buffer *tail_charged_buffer;    /* newest frame by reference, charged whole */
     struct rl_log_config_ref *last_config;
-    struct rl_list no_space;            /* logs that wait for space */
     bool unsound;                       /* a log could not be opened, or had failed at its end */
-    struct rl_timer no_space_timer;
-    struct rl_op no_space_op;
-    uint64_t free_bytes;                /* result of no_space_op */
+    /* free_space.c */
+    struct rl_list no_space;            /* logs that found the disk full and wait */
+    uint64_t min_free_bytes;            /* below it nothing is taken; 0: not looked at */
+    bool space_low;                     /* so it is now */
+    uint64_t bytes_since_look;
+    struct rl_timer space_timer;
+    struct rl_op space_op;
+    uint64_t free_bytes;                /* result of space_op */
     int64_t wall_offset_ms;             /* wall clock - monotonic clock, as far as it is trusted */
     int64_t jumped_ns;                  /* when it was seen to have jumped; 0: it has not */
 };
@@ -180,7 +184,6 @@ struct rl_log_config_ref *rl_log_config_take(struct rl_log_manager *manager,
 void rl_log_config_drop(struct rl_log_manager *manager, struct rl_log_config_ref *ref);
 /* Work for the end of this turn. */
 void rl_log_mark_dirty(struct rl_log *log);
-void rl_log_wait_for_space(struct rl_log *log);
 /* The wall clock for what deletes: a jump forward is believed only after a day. */
 int64_t rl_log_retention_wall_ms(struct rl_log_manager *manager);
 /* The partition's directory into path[RL_PATH_BYTES]. */
@@ -244,6 +247,14 @@ struct rl_file_lease *rl_lease_create(struct rl_log_manager *manager, struct rl_
                                       uint32_t pos);
 /* End all that are left: nobody uses them any more, but their release may not have arrived. */
 void rl_lease_end_all(struct rl_log_manager *manager);
+
+/* free_space.c */
+void rl_free_space_start(struct rl_log_manager *manager);
+void rl_free_space_stop(struct rl_log_manager *manager);
+/* Bytes were appended: is it time to look? */
+void rl_free_space_note(struct rl_log_manager *manager, uint64_t bytes);
+/* A log found the disk full and was rolled back: it may go on when there is space. */
+void rl_log_wait_for_space(struct rl_log *log);
 
 /* reserve.c: ask for space ahead of the active segment, if it is time. */
 void rl_reserve_advance(struct rl_log *log);

@@ -3,16 +3,13 @@
  * The happy path of a turn: appends and completions mark their logs dirty; the hook writes what
  * each has queued, starts its operations, then tells the owners.  An owner's handler may append
  * again: that log is dirty again and has its turn in the next one.
- * Failures: logs that ran out of space wait in one list; once a second a job asks for the free
- * space, and when there is some they all may try again. */
+ * Failures: none of its own. */
 #include "log/log_internal.h"
 #include "core/logger.h"
 #include "core/memory.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { NO_SPACE_POLL_NS = 1000000000, FREE_BYTES_TO_RESUME = 4 << 20 };
 
 struct rl_log_manager *rl_log_manager_of(const struct rl_shard *shard)
 {
@@ -107,53 +104,6 @@ void rl_log_mark_dirty(struct rl_log *log)
         rl_list_push_back(&log->manager->dirty, &hot->dirty.node);
 }
 
-/* ---- waiting for space ---- */
-
-static void ask_free_bytes(struct rl_op *op)
-{
-    struct rl_log_manager *manager = op->arg;
-
-    op->status = rl_disk_free_bytes(manager->shard->disk, manager->data_dir, &manager->free_bytes);
-}
-
-static void on_free_bytes(struct rl_op *op)
-{
-    struct rl_log_manager *manager = op->arg;
-
-    if (op->status == RL_OK && manager->free_bytes >= FREE_BYTES_TO_RESUME) {
-        for (struct rl_list *node; (node = rl_list_pop_front(&manager->no_space)) != NULL;) {
-            struct rl_log *log = RL_LIST_ENTRY(node, struct rl_log_node, node)->log;
-            log->failure = RL_OK;
-            rl_log_mark_dirty(log);     /* a flush may be waiting */
-        }
-    } else if (!rl_list_empty(&manager->no_space)) {
-        rl_timer_start(manager->shard, &manager->no_space_timer,
-                       manager->shard->now_ns + NO_SPACE_POLL_NS);
-    }
-}
-
-static void on_no_space_timer(struct rl_timer *timer)
-{
-    struct rl_log_manager *manager = timer->arg;
-
-    if (rl_list_empty(&manager->no_space) || manager->no_space_op.in_flight)
-        return;
-    manager->no_space_op = (struct rl_op){ .kind = RL_OP_JOB, .job.run = ask_free_bytes,
-                                           .done = on_free_bytes, .arg = manager };
-    rl_submit(manager->shard, &manager->no_space_op);
-}
-
-void rl_log_wait_for_space(struct rl_log *log)
-{
-    struct rl_log_manager *manager = log->manager;
-
-    if (!rl_list_linked(&log->hot->no_space.node))
-        rl_list_push_back(&manager->no_space, &log->hot->no_space.node);
-    if (!rl_timer_running(&manager->no_space_timer))
-        rl_timer_start(manager->shard, &manager->no_space_timer,
-                       manager->shard->now_ns + NO_SPACE_POLL_NS);
-}
-
 /* ---- the clock of retention ---- */
 
 int64_t rl_log_retention_wall_ms(struct rl_log_manager *manager)
@@ -196,8 +146,8 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     rl_list_init(&manager->leases);
     rl_list_init(&manager->dirty);
     rl_list_init(&manager->runs);
-    rl_list_init(&manager->no_space);
-    manager->no_space_timer = (struct rl_timer){ .done = on_no_space_timer, .arg = manager };
+    manager->min_free_bytes = options->min_free_bytes;
+    rl_free_space_start(manager);
     shard->context[RL_CONTEXT_LOG] = manager;
     rl_shard_add_turn_hook(shard, on_turn, manager);
     return RL_OK;
@@ -215,7 +165,7 @@ void rl_log_manager_stop(struct rl_shard *shard)
     RL_ASSERT(manager->log_count == 0);
     rl_lease_end_all(manager);
     RL_ASSERT(manager->open_files == 0);
-    rl_timer_stop(shard, &manager->no_space_timer);
+    rl_free_space_stop(manager);
     if (manager->last_config != NULL)
         rl_log_config_drop(manager, manager->last_config);
     shard->context[RL_CONTEXT_LOG] = NULL;

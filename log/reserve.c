@@ -29,10 +29,11 @@ static void run_reserve(struct rl_op *op)
     struct reserve *reserve = op->arg;
     struct rl_log_manager *manager = reserve->log->manager;
     struct rl_disk *disk = manager->shard->disk;
-    uint64_t bytes = reserve->end_pos - reserve->pos, free_bytes;
+    uint64_t bytes = reserve->end_pos - reserve->pos, free_bytes, total_bytes;
 
-    op->status = rl_disk_free_bytes(disk, manager->data_dir, &free_bytes);
-    if (op->status == RL_OK && free_bytes / FREE_TIMES < bytes)
+    op->status = rl_disk_free_bytes(disk, manager->data_dir, &free_bytes, &total_bytes);
+    if (op->status == RL_OK &&
+        (free_bytes / FREE_TIMES < bytes || free_bytes - bytes < manager->min_free_bytes))
         op->status = RL_ENOSPACE;
     if (op->status == RL_OK)
         op->status = rl_disk_allocate(disk, reserve->file->fd, reserve->pos, bytes);

@@ -1,7 +1,8 @@
 """tests/durability/scenario_full.py — the disk is full, and after a while it is not.  Needs root.
 
 Refused with KAFKA_STORAGE_ERROR, reads go on, heals by itself, and after a kill -9 in the middle of
-it everything acknowledged is there."""
+it everything acknowledged is there.  Once filled to the last byte with nothing kept free, and once
+with the minimum that is kept by default: then the broker also starts on the full disk."""
 import os
 import time
 
@@ -17,7 +18,7 @@ PARTITIONS = 2
 class Ballast:
     """Fills the mount up to a few free bytes, again and again while the broker frees some."""
 
-    def __init__(self, mount, broker_reserve=2 << 20):
+    def __init__(self, mount, broker_reserve):
         self.path = os.path.join(mount.path, "ballast")
         self.mount, self.reserve = mount, broker_reserve
 
@@ -55,11 +56,13 @@ def wait_for(what, holds, seconds):
         time.sleep(0.05)
 
 
-def full_disk(options, directory, shards):
+def full_disk(options, directory, shards, keeps_free):
     mount = CutMount(directory, megabytes=64)
     broker = Broker(options.binary, f"{mount.path}/data", f"{directory}/broker.log", shards,
-                    ["log.segment.bytes=1048576", "log.retention.ms=-1"])
-    ballast = Ballast(mount)
+                    ["log.segment.bytes=1048576", "log.retention.ms=-1",
+                     f"ringlog.log.min.free.bytes={-1 if keeps_free else 0}"])
+    # Kept free are 2 % of the disk: less is never filled from outside, so that the broker decides.
+    ballast = Ballast(mount, broker_reserve=4 << 20 if keeps_free else 2 << 20)
     writers, started_full = [], 0
     try:
         broker.start()
@@ -74,12 +77,14 @@ def full_disk(options, directory, shards):
             ballast.fill()
             wait_for("records are refused", lambda: writers[1].refused and stalled(writers[0]), 30)
             name = refusal_of(broker.address, "probe")
-            if name not in ("KAFKA_STORAGE_ERROR", None):
+            if name not in ("KAFKA_STORAGE_ERROR",) + (() if keeps_free else (None,)):
                 raise Failed(f"a full disk was told as {name}")
             read_all(broker.address, "full", PARTITIONS)        # reads go on
             if turn == 2:
                 broker.kill()
                 started_full = broker.start(check=False)
+                if keeps_free and not started_full:
+                    raise Failed("does not start although space was kept free")
                 if started_full:
                     read_all(broker.address, "full", PARTITIONS)
                 ballast.drop()

@@ -628,12 +628,14 @@ static rl_status mem_lock(struct rl_disk *rl_disk, const char *path, int *ret_fd
     return RL_OK;
 }
 
-static rl_status mem_free_bytes(struct rl_disk *rl_disk, const char *path, uint64_t *ret_bytes)
+static rl_status mem_free_bytes(struct rl_disk *rl_disk, const char *path, uint64_t *ret_free_bytes,
+                                uint64_t *ret_total_bytes)
 {
     struct mem_disk *disk = mem_disk_of(rl_disk);
 
     (void)path;
-    *ret_bytes = disk->capacity_bytes - RL_MIN(disk->used_bytes, disk->capacity_bytes);
+    *ret_free_bytes = disk->capacity_bytes - RL_MIN(disk->used_bytes, disk->capacity_bytes);
+    *ret_total_bytes = disk->capacity_bytes;
     return RL_OK;
 }
 

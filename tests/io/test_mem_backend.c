@@ -406,19 +406,19 @@ Test(mem_disk, a_full_disk_cuts_writes_short)
 {
     struct iovec iov = { (void *)(uintptr_t)"0123456789", 10 };
     int fd = open_file("a", RL_OPEN_WRITE | RL_OPEN_CREATE);
-    uint64_t left;
+    uint64_t left, total;
     size_t written;
 
     rl_mem_disk_set_capacity(disk, 15);
     cr_assert_eq(rl_disk_write(disk, fd, 0, &iov, 1, &written), RL_OK);
     cr_assert_eq(rl_disk_write(disk, fd, 10, &iov, 1, &written), RL_ENOSPACE);
     cr_assert_eq(written, 5);
-    cr_assert_eq(rl_disk_free_bytes(disk, "/", &left), RL_OK);
+    cr_assert_eq(rl_disk_free_bytes(disk, "/", &left, &total), RL_OK);
     cr_assert_eq(left, 0);
     cr_assert_eq(rl_disk_write(disk, fd, 0, &iov, 1, &written), RL_OK);     /* in place */
     cr_assert_eq(rl_disk_unlink(disk, "a"), RL_OK);
     rl_disk_close(disk, fd);
-    rl_disk_free_bytes(disk, "/", &left);
+    rl_disk_free_bytes(disk, "/", &left, &total);
     cr_assert_eq(left, 15);
 }
 

@@ -94,9 +94,10 @@ static rl_status cut_list(struct rl_disk *disk, const char *path, rl_disk_entry_
 {
     return cut->dead ? RL_EIO : cut->inner->list(disk, path, entry, arg);
 }
-static rl_status cut_free_bytes(struct rl_disk *disk, const char *path, uint64_t *ret_bytes)
+static rl_status cut_free_bytes(struct rl_disk *disk, const char *path, uint64_t *ret_free_bytes,
+                                uint64_t *ret_total_bytes)
 {
-    return cut->dead ? RL_EIO : cut->inner->free_bytes(disk, path, ret_bytes);
+    return cut->dead ? RL_EIO : cut->inner->free_bytes(disk, path, ret_free_bytes, ret_total_bytes);
 }
 static rl_status cut_identity(struct rl_disk *disk, const char *path, char *text, size_t bytes)
 {
