@@ -5,41 +5,17 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "log/checkpoint.h"
+#include "log/file_name.h"
 #include "log/recovery.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { NAME_DIGITS = 20, NAMES_REMOVED_MAX = 4096 };
 
 struct listing {
     struct rl_partition_files *files;
     bool keep_temporary;
     struct rl_text leftovers;           /* names, each with its NUL */
 };
-
-static bool ends_with(const char *name, const char *suffix)
-{
-    size_t name_bytes = strlen(name), suffix_bytes = strlen(suffix);
-
-    return name_bytes >= suffix_bytes && strcmp(name + name_bytes - suffix_bytes, suffix) == 0;
-}
-
-/* "00000000000000000042<suffix>" gives 42. */
-static bool parse_name(const char *name, const char *suffix, int64_t *ret_offset)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < NAME_DIGITS; i++) {
-        if (name[i] < '0' || name[i] > '9' || value > (uint64_t)INT64_MAX / 10)
-            return false;
-        value = value * 10 + (uint64_t)(name[i] - '0');
-    }
-    if (value > (uint64_t)INT64_MAX || strcmp(name + NAME_DIGITS, suffix) != 0)
-        return false;
-    *ret_offset = (int64_t)value;
-    return true;
-}
 
 static void push(struct rl_offsets *offsets, int64_t value)
 {
@@ -57,16 +33,26 @@ static void on_entry(void *arg, const char *name, bool directory)
 
     if (directory)
         return;
-    if (ends_with(name, ".tmp") && listing->keep_temporary)
-        return;
-    if (ends_with(name, ".deleted") || ends_with(name, ".tmp"))
+    switch (rl_log_file_kind(name, &offset)) {
+    case RL_FILE_TEMPORARY:
+        if (!listing->keep_temporary)
+            rl_text_append(&listing->leftovers, name, strlen(name) + 1);
+        break;
+    case RL_FILE_DELETED:
         rl_text_append(&listing->leftovers, name, strlen(name) + 1);
-    else if (parse_name(name, ".log", &offset))
+        break;
+    case RL_FILE_LOG:
         push(&listing->files->segments, offset);
-    else if (parse_name(name, ".snapshot", &offset))
+        break;
+    case RL_FILE_SNAPSHOT:
         push(&listing->files->snapshots, offset);
-    else if (strcmp(name, "sync-failed") == 0)
+        break;
+    case RL_FILE_SYNC_FAILED:
         listing->files->sync_failed = true;
+        break;
+    default:                            /* rebuilt or read by name, or not ours */
+        break;
+    }
 }
 
 static int compare_offsets(const void *a, const void *b)
