@@ -379,7 +379,7 @@ static void set_flushed(struct rl_recovering *run)
         seg->synced_bytes = 0;
         if (ends_before)
             seg->synced_bytes = seg->size_bytes;
-        else if (seg->base_offset <= point.offset)
+        else if (seg->base_offset < point.offset)       /* at its base: pos is of the one before */
             seg->synced_bytes = RL_MIN(point.pos, seg->size_bytes);
         if (i + 1 < r->segment_count)
             seg->flags |= RL_SEGMENT_INDEX_SAVED;
