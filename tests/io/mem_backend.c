@@ -109,13 +109,27 @@ void rl_mem_hold_helpers(struct rl_mem *mem, bool hold)
 
 bool rl_mem_run_helper(struct rl_mem *mem)
 {
+    return rl_mem_run_helper_at(mem, 0);
+}
+
+bool rl_mem_run_helper_at(struct rl_mem *mem, uint32_t nth)
+{
     for (struct rl_op *op = mem->helper_first; op != NULL; op = op->next) {
-        if (op->backend_word[WORD_HELPED] == 0) {
+        if (op->backend_word[WORD_HELPED] == 0 && nth-- == 0) {
             mem_helper_run(op);
             return true;
         }
     }
     return false;
+}
+
+uint32_t rl_mem_helpers_waiting(const struct rl_mem *mem)
+{
+    uint32_t count = 0;
+
+    for (const struct rl_op *op = mem->helper_first; op != NULL; op = op->next)
+        count += op->backend_word[WORD_HELPED] == 0;
+    return count;
 }
 
 /* Unlink and return the oldest operation of this shard that may end now. */
@@ -149,6 +163,17 @@ static void mem_helper_turn(struct rl_mem *mem, struct rl_shard *shard)
             mem_helper_run(op);
         rl_shard_complete(shard, op);
     }
+}
+
+void rl_mem_abandon(struct rl_mem *mem, struct rl_shard_set *set)
+{
+    mem->helper_first = mem->helper_last = NULL;
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        rl_free(set->loops[i]->backend);
+        set->loops[i]->backend = NULL;
+    }
+    mem_net_close_all(mem, true);
+    rl_self = NULL;
 }
 
 /* ---- the table ---- */

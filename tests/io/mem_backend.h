@@ -20,6 +20,7 @@
 #ifndef RL_TESTS_IO_MEM_BACKEND_H
 #define RL_TESTS_IO_MEM_BACKEND_H
 
+#include "core/random.h"
 #include "io/backend.h"
 #include "io/disk.h"
 #include "io/shard.h"
@@ -49,6 +50,14 @@ void rl_mem_settle(struct rl_shard_set *set);
 void rl_mem_hold_helpers(struct rl_mem *mem, bool hold);
 /* Run the oldest of them; it completes when its shard is stepped.  False: there is none. */
 bool rl_mem_run_helper(struct rl_mem *mem);
+/* Run the one with nth older than it. */
+bool rl_mem_run_helper_at(struct rl_mem *mem, uint32_t nth);
+/* SYNC and JOB in flight that did not run yet. */
+uint32_t rl_mem_helpers_waiting(const struct rl_mem *mem);
+/* The process was killed, at any place, also within a call of its disk: nothing in flight goes on,
+ * its connections are reset, its listeners gone.  (rl_mem_disk_kill or a crash closes its files.)
+ * The memory of the set is the caller's trouble.  set NULL: not yet there. */
+void rl_mem_abandon(struct rl_mem *mem, struct rl_shard_set *set);
 
 /* ---- disk: what it keeps, and how it fails ---- */
 enum rl_mem_call {
@@ -62,6 +71,14 @@ enum rl_mem_call {
 /* Power cut: files lose what was not synced, directories forget names that were not synced,
  * descriptors are closed.  rl_disk_identity changes. */
 void rl_mem_disk_crash(struct rl_disk *disk);
+/* Power cut of a device with a cache: of what was not synced each sector of 512 bytes, each size and
+ * each name is there or not, as random says; of a renamed file one of its names.  keep_percent: how
+ * likely it is there; 0 leaves what rl_mem_disk_crash leaves.  ret_torn (NULL: not asked): files that
+ * kept some of their sectors, not all. */
+void rl_mem_disk_crash_torn(struct rl_disk *disk, struct rl_random *random, uint32_t keep_percent,
+                            uint32_t *ret_torn);
+/* Make `to`, which was never used, the same as `from`, open files apart. */
+void rl_mem_disk_copy(struct rl_disk *to, const struct rl_disk *from);
 /* The process was killed: descriptors and locks are gone, written data stays. */
 void rl_mem_disk_kill(struct rl_disk *disk);
 /* The call number `after` from now (0: the next) of this kind fails with status, once.  A failed
@@ -75,6 +92,8 @@ void rl_mem_disk_heal(struct rl_disk *disk);
 uint64_t rl_mem_disk_calls(const struct rl_disk *disk, enum rl_mem_call call);
 /* Bytes the files may have together; a write beyond is cut short with RL_ENOSPACE. */
 void rl_mem_disk_set_capacity(struct rl_disk *disk, uint64_t bytes);
+/* Bytes the files have together now. */
+uint64_t rl_mem_disk_used(const struct rl_disk *disk);
 /* false: rl_disk_try_read always says RL_EBUSY. */
 void rl_mem_disk_set_resident(struct rl_disk *disk, bool resident);
 /* Descriptors open now. */

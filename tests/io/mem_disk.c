@@ -8,68 +8,14 @@
  * A failed sync drops the dirty range, as Linux does: its bytes stay visible and are never
  * written. */
 #include "core/memory.h"
-#include "mem_world.h"
+#include "mem_disk.h"
 #include <stdio.h>
 #include <string.h>
 
 #define MEM_FILE_FD_FIRST 1000
-#define MEM_FAULTS_MAX 16
 #define MEM_NAME_BYTES 256
 
-struct mem_node;
-
-struct mem_bytes {
-    uint8_t *data;
-    size_t bytes, capacity;
-};
-
-struct mem_entry {
-    char *name;
-    struct mem_node *node;
-};
-
-struct mem_names {
-    struct mem_entry *entries;          /* in order of creation */
-    uint32_t count;
-};
-
-struct mem_node {
-    bool directory, locked;
-    uint32_t references;                /* names, live and durable, and descriptors */
-    struct mem_bytes live, durable;
-    size_t dirty_from, dirty_to;        /* live bytes that durable lacks; empty: from >= to */
-    struct mem_names live_names, durable_names;
-};
-
-struct mem_file {
-    struct mem_node *node;              /* NULL: closed */
-    bool writable, locks;
-};
-
-struct mem_fault {
-    enum rl_mem_call call;
-    uint64_t at;                        /* number of the call that fails */
-    rl_status status;
-    bool partial;                       /* a write that stores `bytes` first */
-    size_t bytes;
-};
-
-struct mem_disk {
-    struct rl_disk disk;
-    struct rl_list node;
-    struct rl_mem *mem;
-    struct mem_node *root;
-    struct mem_file *files;             /* by descriptor - MEM_FILE_FD_FIRST; never used again */
-    uint32_t file_count, file_capacity, open_count;
-    uint64_t capacity_bytes, used_bytes;
-    bool not_resident;
-    uint32_t boots;
-    uint64_t calls[RL_MEM_CALLS];
-    struct mem_fault faults[MEM_FAULTS_MAX];
-    uint32_t fault_count;
-};
-
-static struct mem_disk *mem_disk_of(const struct rl_disk *disk)
+struct mem_disk *mem_disk_of(const struct rl_disk *disk)
 {
     return RL_CONTAINER_OF(disk, struct mem_disk, disk);
 }
@@ -81,7 +27,7 @@ struct rl_mem *mem_of_disk(struct rl_disk *disk)
 
 /* ---- bytes and nodes ---- */
 
-static void mem_bytes_resize(struct mem_bytes *bytes, size_t size)
+void mem_bytes_resize(struct mem_bytes *bytes, size_t size)
 {
     if (size > bytes->capacity) {
         bytes->capacity = RL_MAX(size, bytes->capacity * 2);
@@ -92,16 +38,15 @@ static void mem_bytes_resize(struct mem_bytes *bytes, size_t size)
     bytes->bytes = size;
 }
 
-static struct mem_node *mem_node_create(bool directory)
+struct mem_node *mem_node_create(struct mem_disk *disk, bool directory)
 {
     struct mem_node *node = rl_alloc_zero(1, sizeof *node);
+    node->id = disk->node_next++;
     node->directory = directory;
     return node;
 }
 
-static void mem_names_clear(struct mem_disk *disk, struct mem_names *names);
-
-static void mem_node_unref(struct mem_disk *disk, struct mem_node *node)
+void mem_node_unref(struct mem_disk *disk, struct mem_node *node)
 {
     RL_ASSERT(node->references > 0);
     if (--node->references != 0)
@@ -114,7 +59,7 @@ static void mem_node_unref(struct mem_disk *disk, struct mem_node *node)
     rl_free(node);
 }
 
-static void mem_names_clear(struct mem_disk *disk, struct mem_names *names)
+void mem_names_clear(struct mem_disk *disk, struct mem_names *names)
 {
     for (uint32_t i = 0; i < names->count; i++) {
         mem_node_unref(disk, names->entries[i].node);
@@ -133,7 +78,7 @@ static struct mem_entry *mem_names_find(struct mem_names *names, const char *nam
     return NULL;
 }
 
-static void mem_names_add(struct mem_names *names, const char *name, struct mem_node *node)
+void mem_names_add(struct mem_names *names, const char *name, struct mem_node *node)
 {
     names->entries = rl_realloc(names->entries, (names->count + 1) * sizeof *names->entries);
     names->entries[names->count++] = (struct mem_entry){ rl_strdup(name), node };
@@ -150,7 +95,7 @@ static void mem_names_remove(struct mem_disk *disk, struct mem_names *names, str
     mem_node_unref(disk, node);
 }
 
-static void mem_names_copy(struct mem_disk *disk, struct mem_names *to, const struct mem_names *from)
+void mem_names_copy(struct mem_disk *disk, struct mem_names *to, const struct mem_names *from)
 {
     struct mem_names copy = { 0 };
 
@@ -366,7 +311,7 @@ static rl_status mem_open_node(struct mem_disk *disk, const char *path, uint32_t
     }
     if (name[0] == '\0' || (flags & RL_OPEN_CREATE) == 0)
         return RL_ENOTFOUND;
-    *ret_node = mem_node_create(false);
+    *ret_node = mem_node_create(disk, false);
     mem_names_add(&parent->live_names, name, *ret_node);
     return RL_OK;
 }
@@ -575,7 +520,7 @@ static rl_status mem_make_directory(struct rl_disk *rl_disk, const char *path)
         return status;
     if (name[0] == '\0' || mem_names_find(&parent->live_names, name) != NULL)
         return RL_EEXIST;
-    mem_names_add(&parent->live_names, name, mem_node_create(true));
+    mem_names_add(&parent->live_names, name, mem_node_create(disk, true));
     return RL_OK;
 }
 
@@ -674,7 +619,7 @@ struct rl_disk *mem_disk_create(struct rl_mem *mem, struct rl_list *disks)
     disk->disk.table = &table;
     disk->mem = mem;
     disk->capacity_bytes = UINT64_MAX / 2;
-    disk->root = mem_node_create(true);
+    disk->root = mem_node_create(disk, true);
     disk->root->references = 1;
     rl_list_push_back(disks, &disk->node);
     return &disk->disk;
@@ -740,6 +685,11 @@ uint64_t rl_mem_disk_calls(const struct rl_disk *disk, enum rl_mem_call call)
 void rl_mem_disk_set_capacity(struct rl_disk *disk, uint64_t bytes)
 {
     mem_disk_of(disk)->capacity_bytes = bytes;
+}
+
+uint64_t rl_mem_disk_used(const struct rl_disk *disk)
+{
+    return mem_disk_of(disk)->used_bytes;
 }
 
 void rl_mem_disk_set_resident(struct rl_disk *disk, bool resident)

@@ -61,7 +61,8 @@ static void mem_connection_close(struct mem_connection *connection, int side)
 
 static struct mem_socket *mem_socket_find(struct rl_mem *mem, int fd)
 {
-    struct mem_socket *found = rl_table_find_number(&mem->sockets, (uint64_t)fd);
+    struct mem_socket *found =
+        fd >= MEM_FD_FIRST && fd < mem->fd_next ? mem->sockets[fd - MEM_FD_FIRST] : NULL;
 
     if (found == NULL)
         rl_panic(__FILE__, __LINE__, "descriptor %d is not an open socket", fd);
@@ -72,9 +73,15 @@ static struct mem_socket *mem_socket_create(struct rl_mem *mem)
 {
     struct mem_socket *made = rl_alloc_zero(1, sizeof *made);
 
+    uint32_t index = (uint32_t)(mem->fd_next - MEM_FD_FIRST);
+    if (index == mem->socket_capacity) {
+        mem->socket_capacity = RL_MAX(2 * index, 64);
+        mem->sockets = rl_realloc(mem->sockets, mem->socket_capacity * sizeof *mem->sockets);
+    }
+    mem->sockets[index] = made;
+    mem->socket_count++;
     made->fd = mem->fd_next++;
     rl_list_init(&made->pending);
-    rl_table_put_number(&mem->sockets, (uint64_t)made->fd, made);
     return made;
 }
 
@@ -82,7 +89,10 @@ static void mem_socket_free(struct rl_mem *mem, struct mem_socket *socket)
 {
     struct rl_list *node;
 
-    rl_table_remove_number(&mem->sockets, (uint64_t)socket->fd);
+    mem->sockets[socket->fd - MEM_FD_FIRST] = NULL;
+    mem->socket_count--;
+    if (socket->listener)
+        rl_list_remove(&socket->node);
     while ((node = rl_list_pop_front(&socket->pending)) != NULL) {
         struct mem_connection *waiting = RL_LIST_ENTRY(node, struct mem_connection, node);
         waiting->reset = true;
@@ -93,12 +103,11 @@ static void mem_socket_free(struct rl_mem *mem, struct mem_socket *socket)
     rl_free(socket);
 }
 
-/* Descriptors are given in rising order, so a walk by number is deterministic. */
 static struct mem_socket *mem_listener_find(struct rl_mem *mem, uint16_t port)
 {
-    for (int fd = MEM_FD_FIRST; fd < mem->fd_next; fd++) {
-        struct mem_socket *found = rl_table_find_number(&mem->sockets, (uint64_t)fd);
-        if (found != NULL && found->listener && !found->shut && found->port == port)
+    RL_LIST_EACH(node, &mem->listeners) {
+        struct mem_socket *found = RL_LIST_ENTRY(node, struct mem_socket, node);
+        if (!found->shut && found->port == port)
             return found;
     }
     return NULL;
@@ -123,7 +132,7 @@ static struct mem_connection *mem_connect(struct rl_mem *mem, uint16_t port)
 
 void mem_net_init(struct rl_mem *mem)
 {
-    rl_table_init(&mem->sockets, 1);
+    rl_list_init(&mem->listeners);
     rl_list_init(&mem->clients);
     mem->fd_next = MEM_FD_FIRST;
     mem->port_next = MEM_PORT_FIRST;
@@ -131,16 +140,23 @@ void mem_net_init(struct rl_mem *mem)
     mem->receive_max = MEM_RECEIVE_BYTES;
 }
 
+void mem_net_close_all(struct rl_mem *mem, bool reset)
+{
+    for (int fd = MEM_FD_FIRST; mem->socket_count > 0 && fd < mem->fd_next; fd++) {
+        struct mem_socket *found = mem->sockets[fd - MEM_FD_FIRST];
+        if (found != NULL && found->connection != NULL)
+            found->connection->reset |= reset;
+        if (found != NULL)
+            mem_socket_free(mem, found);
+    }
+}
+
 void mem_net_done(struct rl_mem *mem)
 {
     while (!rl_list_empty(&mem->clients))
         rl_mem_client_close(RL_LIST_ENTRY(mem->clients.next, struct rl_mem_client, node));
-    for (int fd = MEM_FD_FIRST; fd < mem->fd_next; fd++) {
-        struct mem_socket *found = rl_table_find_number(&mem->sockets, (uint64_t)fd);
-        if (found != NULL)
-            mem_socket_free(mem, found);
-    }
-    rl_table_done(&mem->sockets);
+    mem_net_close_all(mem, false);
+    rl_free(mem->sockets);
 }
 
 /* ---- the shards' calls ---- */
@@ -158,6 +174,7 @@ rl_status mem_net_listen(struct rl_shard *shard, const char *host, uint16_t port
         return RL_EADDRINUSE;
     struct mem_socket *listener = mem_socket_create(mem);
     listener->listener = true;
+    rl_list_push_back(&mem->listeners, &listener->node);
     listener->port = port;
     *ret_fd = listener->fd;
     *ret_port = port;
@@ -396,5 +413,5 @@ void rl_mem_set_receive_max(struct rl_mem *mem, size_t bytes)
 
 uint32_t rl_mem_socket_count(const struct rl_mem *mem)
 {
-    return rl_table_count(&mem->sockets);
+    return mem->socket_count;
 }

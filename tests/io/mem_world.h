@@ -4,7 +4,6 @@
 
 #include "core/list.h"
 #include "core/random.h"
-#include "core/table.h"
 #include "mem_backend.h"
 
 #define MEM_RECEIVE_BYTES (32u * 1024u)
@@ -29,6 +28,7 @@ struct mem_socket {
     int fd;
     uint16_t port;                      /* listener's */
     bool listener, shut;
+    struct rl_list node;                /* listener: in mem->listeners */
     struct rl_list pending;             /* listener: connections to accept */
     struct mem_connection *connection;
     int side;                           /* which end of connection we are */
@@ -47,7 +47,9 @@ struct rl_mem {
     struct rl_random random;
     struct rl_list disks, clients;
     /* sockets by fd; numbers are never used again, so a stale one is noticed */
-    struct rl_table sockets;
+    struct mem_socket **sockets;        /* NULL: closed */
+    uint32_t socket_capacity, socket_count;
+    struct rl_list listeners;
     int fd_next;
     uint16_t port_next;
     size_t window_bytes, receive_max;
@@ -65,6 +67,8 @@ void mem_disk_free_all(struct rl_list *disks);
 /* sockets; mem_net.c */
 void mem_net_init(struct rl_mem *mem);
 void mem_net_done(struct rl_mem *mem);
+/* Every socket of every shard; reset: the other ends see an error, not an end. */
+void mem_net_close_all(struct rl_mem *mem, bool reset);
 rl_status mem_net_listen(struct rl_shard *shard, const char *host, uint16_t port, int backlog,
                          int *ret_fd, uint16_t *ret_port);
 void mem_net_shutdown(struct rl_shard *shard, int fd);
