@@ -1,0 +1,277 @@
+/* tests/sim/sim_disk.c — the disk as the broker sees it: every call is noted, may fail, may be its last.
+ *
+ * Functions in front of those of the disk in memory.  A call at which the broker dies is not done,
+ * done, or (a write) done in part; then control goes back to the world as if the process were gone. */
+#include "sim.h"
+#include "sim_heap.h"
+#include <string.h>
+
+static struct sim_disk *mine(void)
+{
+    return &sim_now->disk;
+}
+
+static noreturn void die(struct sim *sim)
+{
+    sim->disk.die_at = UINT64_MAX;
+    sim_noted(sim, SIM_CRASH_IN_CALL, 1);
+    longjmp(sim->died, 1);
+}
+
+/* Note a call; true: it is the last one, and happens or not as sim->disk.cut says. */
+static bool note(enum rl_mem_call call, uint64_t a, uint64_t b, bool counts)
+{
+    struct sim *sim = sim_now;
+
+    sim_hash_number(sim, (uint64_t)call << 56 ^ a << 20 ^ b);
+    if (!counts)
+        return false;
+    return sim->disk.calls++ == sim->disk.die_at && sim->may_die;
+}
+
+static bool fails(uint32_t one_in, enum sim_count what)
+{
+    struct sim *sim = sim_now;
+
+    if (sim->calm || !sim_one_in(sim, one_in))
+        return false;
+    sim->disk.faulty = true;
+    sim_noted(sim, what, 1);
+    return true;
+}
+
+static void note_path(const char *path)
+{
+    sim_hash_bytes(sim_now, path, strlen(path));
+}
+
+/* A simple call with a path: before, the call, after. */
+#define LAST_BEFORE(last) do { if ((last) && mine()->cut != SIM_CUT_AFTER) die(sim_now); } while (0)
+#define LAST_AFTER(last)  do { if (last) die(sim_now); } while (0)
+
+static void keep(enum rl_mem_call call, int fd, uint32_t flags, const char *path, const char *other,
+                 uint64_t pos, const void *data, size_t bytes)
+{
+    if (mine()->journal != NULL)
+        sim_journal_add(mine()->journal, call, fd, flags, path, other, pos, data, bytes);
+}
+
+static rl_status disk_open(struct rl_disk *d, const char *path, uint32_t flags, int *ret_fd)
+{
+    bool last = note(RL_MEM_OPEN, flags, 0, (flags & (RL_OPEN_CREATE | RL_OPEN_TRUNCATE)) != 0);
+
+    note_path(path);
+    LAST_BEFORE(last);
+    if (fails(mine()->faults.other, SIM_FAIL_OTHER))
+        return sim_one_in(sim_now, 2) ? RL_EIO : RL_EMFILE;
+    rl_status status = mine()->inner->open(d, path, flags, ret_fd);
+    if (status == RL_OK)
+        keep(RL_MEM_OPEN, *ret_fd, flags, path, NULL, 0, NULL, 0);
+    LAST_AFTER(last);
+    return status;
+}
+
+static void disk_close(struct rl_disk *d, int fd)
+{
+    mine()->inner->close(d, fd);
+    keep(RL_MEM_ANY, fd, 0, NULL, NULL, 0, NULL, 0);
+}
+
+static rl_status disk_read(struct rl_disk *d, int fd, uint64_t pos, void *buffer, size_t bytes,
+                           bool resident_only, size_t *ret_bytes)
+{
+    note(RL_MEM_READ, (uint64_t)fd, pos ^ bytes << 32, false);
+    if (resident_only && sim_one_in(sim_now, 8))
+        return RL_EBUSY;
+    if (fails(mine()->faults.read, SIM_FAIL_READ))
+        return RL_EIO;
+    rl_status status = mine()->inner->read(d, fd, pos, buffer, bytes, false, ret_bytes);
+    if (status == RL_OK)
+        sim_hash_bytes(sim_now, buffer, *ret_bytes);
+    return status;
+}
+
+static size_t iov_bytes(const struct iovec *iov, int count)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < count; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
+static void keep_write(int fd, uint64_t pos, const struct iovec *iov, int iov_count, size_t bytes)
+{
+    for (int i = 0; i < iov_count && bytes > 0; i++) {
+        size_t piece = RL_MIN(iov[i].iov_len, bytes);
+        keep(RL_MEM_WRITE, fd, i > 0, NULL, NULL, pos, iov[i].iov_base, piece);
+        pos += piece;
+        bytes -= piece;
+    }
+}
+
+static rl_status disk_write(struct rl_disk *d, int fd, uint64_t pos, const struct iovec *iov,
+                            int iov_count, size_t *ret_bytes)
+{
+    size_t bytes = iov_bytes(iov, iov_count);
+    bool last = note(RL_MEM_WRITE, (uint64_t)fd, pos ^ (uint64_t)bytes << 32, true);
+
+    for (int i = 0; i < iov_count; i++)
+        sim_hash_bytes(sim_now, iov[i].iov_base, iov[i].iov_len);
+    if (last && mine()->cut == SIM_CUT_BEFORE)
+        die(sim_now);
+    if (last && mine()->cut == SIM_CUT_TORN) {
+        rl_mem_disk_fail_write(d, 0, sim_below(sim_now, bytes + 1), RL_EIO);
+        (void)mine()->inner->write(d, fd, pos, iov, iov_count, ret_bytes);
+        sim_noted(sim_now, SIM_TORN_WRITES, 1);
+        die(sim_now);
+    }
+    if (fails(mine()->faults.write, SIM_FAIL_WRITE))
+        rl_mem_disk_fail_write(d, 0, sim_below(sim_now, bytes + 1),
+                               sim_one_in(sim_now, 3) ? RL_ENOSPACE : RL_EIO);
+    rl_status status = mine()->inner->write(d, fd, pos, iov, iov_count, ret_bytes);
+    keep_write(fd, pos, iov, iov_count, *ret_bytes);
+    if (status == RL_ENOSPACE) {
+        mine()->faulty = true;
+        sim_noted(sim_now, SIM_FULL_DISK, 1);
+    }
+    LAST_AFTER(last);
+    return status;
+}
+
+static rl_status disk_sync(struct rl_disk *d, int fd)
+{
+    bool last = note(RL_MEM_SYNC, (uint64_t)fd, 0, true);
+
+    LAST_BEFORE(last);
+    if (fails(mine()->faults.sync, SIM_FAIL_SYNC))
+        rl_mem_disk_fail(d, RL_MEM_SYNC, 0, RL_EIO);
+    rl_status status = mine()->inner->sync(d, fd);
+    keep(RL_MEM_SYNC, fd, 0, NULL, NULL, 0, NULL, 0);
+    LAST_AFTER(last);
+    return status;
+}
+
+static rl_status disk_truncate(struct rl_disk *d, int fd, uint64_t bytes)
+{
+    bool last = note(RL_MEM_TRUNCATE, (uint64_t)fd, bytes, true);
+
+    LAST_BEFORE(last);
+    if (fails(mine()->faults.other, SIM_FAIL_OTHER))
+        return RL_EIO;
+    rl_status status = mine()->inner->truncate(d, fd, bytes);
+    keep(RL_MEM_TRUNCATE, fd, 0, NULL, NULL, bytes, NULL, 0);
+    LAST_AFTER(last);
+    return status;
+}
+
+static rl_status disk_allocate(struct rl_disk *d, int fd, uint64_t pos, uint64_t bytes)
+{
+    note(RL_MEM_ALLOCATE, (uint64_t)fd, pos ^ bytes, false);
+    return mine()->inner->allocate(d, fd, pos, bytes);
+}
+
+static rl_status disk_size(struct rl_disk *d, int fd, uint64_t *ret_bytes)
+{
+    note(RL_MEM_SIZE, (uint64_t)fd, 0, false);
+    return mine()->inner->size(d, fd, ret_bytes);
+}
+
+static rl_status disk_rename(struct rl_disk *d, const char *from, const char *to)
+{
+    bool last = note(RL_MEM_RENAME, 0, 0, true);
+
+    note_path(from);
+    note_path(to);
+    LAST_BEFORE(last);
+    if (fails(mine()->faults.other, SIM_FAIL_OTHER))
+        return RL_EIO;
+    rl_status status = mine()->inner->rename(d, from, to);
+    keep(RL_MEM_RENAME, 0, 0, from, to, 0, NULL, 0);
+    LAST_AFTER(last);
+    return status;
+}
+
+static rl_status with_path(struct rl_disk *d, enum rl_mem_call call, const char *path,
+                           rl_status (*inner)(struct rl_disk *, const char *))
+{
+    bool last = note(call, 0, 0, true);
+
+    note_path(path);
+    LAST_BEFORE(last);
+    if (fails(mine()->faults.other, SIM_FAIL_OTHER))
+        return RL_EIO;
+    rl_status status = inner(d, path);
+    keep(call, 0, 0, path, NULL, 0, NULL, 0);
+    LAST_AFTER(last);
+    return status;
+}
+
+static rl_status disk_unlink(struct rl_disk *d, const char *path)
+{
+    return with_path(d, RL_MEM_UNLINK, path, mine()->inner->unlink);
+}
+
+static rl_status disk_make_directory(struct rl_disk *d, const char *path)
+{
+    return with_path(d, RL_MEM_MAKE_DIRECTORY, path, mine()->inner->make_directory);
+}
+
+static rl_status disk_remove_directory(struct rl_disk *d, const char *path)
+{
+    return with_path(d, RL_MEM_REMOVE_DIRECTORY, path, mine()->inner->remove_directory);
+}
+
+static rl_status disk_sync_directory(struct rl_disk *d, const char *path)
+{
+    return with_path(d, RL_MEM_SYNC_DIRECTORY, path, mine()->inner->sync_directory);
+}
+
+static rl_status disk_list(struct rl_disk *d, const char *path, rl_disk_entry_fn *entry, void *arg)
+{
+    note(RL_MEM_LIST, 0, 0, false);
+    note_path(path);
+    if (fails(mine()->faults.other, SIM_FAIL_OTHER))
+        return RL_EIO;
+    return mine()->inner->list(d, path, entry, arg);
+}
+
+static rl_status disk_lock(struct rl_disk *d, const char *path, int *ret_fd)
+{
+    bool last = note(RL_MEM_LOCK, 0, 0, true);
+
+    LAST_BEFORE(last);
+    rl_status status = mine()->inner->lock(d, path, ret_fd);
+    if (status == RL_OK)
+        keep(RL_MEM_LOCK, *ret_fd, 0, path, NULL, 0, NULL, 0);
+    LAST_AFTER(last);
+    return status;
+}
+
+static rl_status disk_free_bytes(struct rl_disk *d, const char *path, uint64_t *ret_free_bytes,
+                                 uint64_t *ret_total_bytes)
+{
+    return mine()->inner->free_bytes(d, path, ret_free_bytes, ret_total_bytes);
+}
+
+static rl_status disk_identity(struct rl_disk *d, const char *path, char *text, size_t bytes)
+{
+    return mine()->inner->identity(d, path, text, bytes);
+}
+
+void sim_disk_install(struct sim *sim)
+{
+    static const struct rl_disk_table table = {
+        .open = disk_open, .close = disk_close, .read = disk_read, .write = disk_write,
+        .sync = disk_sync, .truncate = disk_truncate, .allocate = disk_allocate,
+        .size = disk_size, .rename = disk_rename, .unlink = disk_unlink,
+        .make_directory = disk_make_directory, .remove_directory = disk_remove_directory,
+        .sync_directory = disk_sync_directory, .list = disk_list, .lock = disk_lock,
+        .free_bytes = disk_free_bytes, .identity = disk_identity,
+    };
+
+    sim->disk.disk = rl_mem_disk(sim->mem);
+    sim->disk.inner = sim->disk.disk->table;
+    sim->disk.disk->table = &table;
+    sim->disk.die_at = UINT64_MAX;
+}

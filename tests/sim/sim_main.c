@@ -1,0 +1,193 @@
+/* tests/sim/sim_main.c — the simulator's command line; see tests/sim/README.md.
+ *
+ * Every seed runs twice; the hashes of both traces (all bytes of all clients, all calls of the
+ * disk) must be equal.  Exit code 0: nothing found; 1: a finding; 2: it was called wrongly. */
+#include "sim.h"
+#include "core/memory.h"
+#include "sim_heap.h"
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const count_names[] = {
+#define X(name, text, must) text,
+    SIM_COUNTS(X)
+#undef X
+};
+static const bool count_must[] = {
+#define X(name, text, must) must,
+    SIM_COUNTS(X)
+#undef X
+};
+
+struct arguments {
+    uint64_t seed;
+    uint64_t seeds;                     /* so many, from seed on */
+    bool one_seed, exhaustive, once, verbose;
+    double minutes;
+    uint32_t operations;
+    const char *seed_file;
+};
+
+static uint64_t totals[SIM_COUNT_KINDS];
+static uint64_t seeds_run;
+static struct sim_options running;
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double wall_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A panic of the broker: say which seed. */
+static void on_abort(int number)
+{
+    char line[160];
+    int bytes = snprintf(line, sizeof line, "FAILED seed %" PRIu64 ": signal %d\n"
+                         "replay: ./dev sim --seed %" PRIu64 " --operations %u --verbose\n", running.seed,
+                         number, running.seed, running.operations);
+
+    if (write(STDERR_FILENO, line, (size_t)bytes) < 0)
+        _exit(1);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static uint64_t run_once(const struct sim_options *options, uint64_t counts[SIM_COUNT_KINDS])
+{
+    struct sim *sim = sim_create(options);
+
+    sim_run(sim);
+    uint64_t hash = sim->hash;
+    memcpy(counts, sim->counts, sizeof sim->counts);
+    sim_free(sim);
+    return hash;
+}
+
+static void run_seed(const struct arguments *a, uint64_t seed)
+{
+    uint64_t first[SIM_COUNT_KINDS], second[SIM_COUNT_KINDS];
+
+    running = (struct sim_options){ .seed = seed, .operations = a->operations, .verbose = a->verbose };
+    uint64_t hash = run_once(&running, first);
+    if (!a->once && !a->verbose && run_once(&running, second) != hash) {
+        fprintf(stderr, "FAILED seed %" PRIu64 ": two runs of it differ\n"
+                "replay: ./dev sim --seed %" PRIu64 " --operations %u\n", seed, seed, a->operations);
+        exit(1);
+    }
+    for (int i = 0; i < SIM_COUNT_KINDS; i++)
+        totals[i] += first[i];
+    seeds_run++;
+}
+
+static bool parse(struct arguments *a, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--exhaustive") == 0) {
+            a->exhaustive = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--once") == 0) {
+            a->once = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--verbose") == 0) {
+            a->verbose = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--seed") == 0) {
+            a->seed = strtoull(value, NULL, 10);
+            a->one_seed = true;
+        } else if (strcmp(argv[i], "--seeds") == 0) {
+            a->seeds = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--minutes") == 0) {
+            a->minutes = strtod(value, NULL);
+        } else if (strcmp(argv[i], "--operations") == 0) {
+            a->operations = (uint32_t)strtoul(value, NULL, 10);
+        } else if (strcmp(argv[i], "--seed-file") == 0) {
+            a->seed_file = value;
+        } else {
+            return false;
+        }
+        i++;
+    }
+    return a->operations > 0;
+}
+
+/* Seeds that once found something: a number and the operations per line, # begins a comment. */
+static void run_file(struct arguments *a)
+{
+    char line[256];
+    FILE *file = fopen(a->seed_file, "r");
+
+    if (file == NULL) {
+        perror(a->seed_file);
+        exit(2);
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        uint64_t seed;
+        struct arguments one = *a;
+        if (line[0] != '#' && sscanf(line, "%" SCNu64 " %" SCNu32, &seed, &one.operations) == 2)
+            run_seed(&one, seed);
+    }
+    fclose(file);
+}
+
+/* Which kinds of trouble there were; false: one that must be there never was. */
+static bool report(double cpu, bool whole_batch)
+{
+    bool complete = true;
+
+    for (int i = 0; i < SIM_COUNT_KINDS; i++) {
+        bool missing = whole_batch && count_must[i] && totals[i] == 0;
+        printf("%12" PRIu64 "  %s%s\n", totals[i], count_names[i], missing ? "   <- NEVER" : "");
+        complete &= !missing;
+    }
+    printf("%" PRIu64 " seeds, %.1f CPU seconds, %.0f operations per CPU second\n", seeds_run, cpu,
+           (double)totals[SIM_OPERATIONS] / RL_MAX(cpu, 1e-9));
+    return complete;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = { .seed = 1, .operations = 3000 };
+
+    if (!parse(&a, argc, argv)) {
+        fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N] [--exhaustive]\n"
+                "            [--seed-file FILE] [--once] [--verbose]\n");
+        return 2;
+    }
+    json_set_alloc_funcs(rl_alloc, rl_free);
+    signal(SIGABRT, on_abort);
+    signal(SIGSEGV, on_abort);
+    if (a.exhaustive)
+        return sim_exhaustive(a.seed, a.operations, a.verbose);
+    double begin = wall_seconds();
+    if (a.seed_file != NULL)
+        run_file(&a);
+    if (a.one_seed && a.seeds == 0 && a.minutes <= 0)
+        a.seeds = 1;
+    else if (a.seeds == 0 && a.minutes <= 0)
+        a.seeds = a.seed_file != NULL ? 0 : 20;
+    for (uint64_t i = 0; a.seeds == 0 ? wall_seconds() - begin < a.minutes * 60 : i < a.seeds; i++)
+        run_seed(&a, a.seed + i);
+    bool complete = report(cpu_seconds(), seeds_run >= 20);
+    printf("%" PRIu64 " passed, %d failed\n", seeds_run, complete ? 0 : 1);
+    return complete ? 0 : 1;
+}
