@@ -40,6 +40,7 @@ struct rl_bench_options {
     bool each;                          /* consume: every connection reads all partitions */
     bool repeat;                        /* consume: begin again at the end, until seconds are over */
     bool progress;
+    const char *sink_file;              /* sink: check what is produced and write it there; or NULL */
 };
 
 struct rl_bench_usage {                 /* of a process and of the machine, at one moment */

@@ -23,6 +23,7 @@ static const char bench_help[] =
     "\n"
     "  --bootstrap HOST:PORT   default 127.0.0.1:9092; of one broker that leads everything\n"
     "  --listen HOST:PORT      sink: where to listen (port 0: any), told on stdout\n"
+    "  --file PATH             sink: check what is produced and write it there, as any broker must\n"
     "  --topic NAME            default bench; created when it is missing\n"
     "  --topic-config K=V,..   for the creation\n"
     "  --partitions N          --connections N   --consumers N   --in-flight N\n"
@@ -36,7 +37,7 @@ static const char bench_help[] =
     "\n"
     "Exit code: 0 fine, 1 the load failed, 2 these flags are wrong, 3 no broker there.\n";
 
-enum { BOOTSTRAP = 1, LISTEN, TOPIC, TOPIC_CONFIG, ACKS, FORMAT, OUTPUT, KEY, EACH, REPEAT, QUIET, HELP,
+enum { BOOTSTRAP = 1, LISTEN, TOPIC, TOPIC_CONFIG, ACKS, FORMAT, OUTPUT, KEY, EACH, REPEAT, QUIET, HELP, SINK_FILE,
        PARTITIONS, CONNECTIONS, CONSUMERS, IN_FLIGHT, RECORD_SIZE, BATCH_SIZE, FETCH_SIZE, RATE,
        SECONDS, BYTES, WARMUP, PID };
 
@@ -46,7 +47,7 @@ static const struct option bench_options[] = {
     { "acks", required_argument, NULL, ACKS }, { "format", required_argument, NULL, FORMAT },
     { "output", required_argument, NULL, OUTPUT }, { "key", no_argument, NULL, KEY },
     { "each", no_argument, NULL, EACH }, { "repeat", no_argument, NULL, REPEAT }, { "quiet", no_argument, NULL, QUIET },
-    { "help", no_argument, NULL, HELP },
+    { "help", no_argument, NULL, HELP }, { "file", required_argument, NULL, SINK_FILE },
     { "partitions", required_argument, NULL, PARTITIONS },
     { "connections", required_argument, NULL, CONNECTIONS },
     { "consumers", required_argument, NULL, CONSUMERS }, { "in-flight", required_argument, NULL, IN_FLIGHT },
@@ -120,6 +121,7 @@ static bool read_text_option(struct rl_bench_options *o, int option, const char 
     case EACH:         o->each = true; return true;
     case REPEAT:       o->repeat = true; return true;
     case QUIET:        o->progress = false; return true;
+    case SINK_FILE:    o->sink_file = text; return true;
     case FORMAT:
         if (!read_word(name, text, formats, &word))
             return false;

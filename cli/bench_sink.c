@@ -4,10 +4,14 @@
  * and acknowledged, nothing is checked or stored; every partition seems to hold the same batch
  * again and again, so that Fetch has something to send from memory.
  *
- * Failures: an API or version it does not know closes the connection. */
+ * With --file the CRC of what is produced is computed and the bytes are appended to one file: the
+ * floor, what any broker that checks and keeps its records pays at least on this machine.
+ *
+ * Failures: an API or version it does not know closes the connection; a write that fails ends it. */
 #include "cli/bench.h"
 #include "cli/bench_batch.h"
 #include "core/buffer.h"
+#include "core/crc32c.h"
 #include "core/memory.h"
 #include "io/backend.h"
 #include "io/disk.h"
@@ -36,6 +40,8 @@ struct sink {
     struct rl_bench_batch batch;        /* what Fetch sends */
     uint16_t port;
     int64_t base_offset;                /* given to the next batch, whatever its partition */
+    int file;                           /* -1: none */
+    uint64_t file_bytes;
 };
 
 static const struct rl_api_versions_response_api_version sink_apis[] = {
@@ -156,6 +162,25 @@ static void sink_list_offsets(struct rl_request *request, const struct rl_list_o
     sink_reply(request, &response);
 }
 
+/* What a broker cannot do without: one look at the bytes, one copy into the page cache. */
+static void sink_keep(struct sink *sink, struct rl_slice records)
+{
+    enum { BATCH_CRC_AT = 17, BATCH_CRC_FROM = 21 };
+    struct iovec iov = { (void *)(uintptr_t)records.data, records.bytes };
+    size_t written;
+
+    if (records.bytes < BATCH_CRC_FROM)
+        return;
+    struct rl_reader r = rl_rd_of((struct rl_slice){ records.data + BATCH_CRC_AT, 4 });
+    uint32_t crc = rl_crc32c(0, records.data + BATCH_CRC_FROM, records.bytes - BATCH_CRC_FROM);
+    if (crc != rl_rd_u32(&r))
+        rl_panic(__FILE__, __LINE__, "a batch with a wrong checksum");
+    rl_status status = rl_disk_write(rl_disk_real(), sink->file, sink->file_bytes, &iov, 1, &written);
+    if (status != RL_OK)
+        rl_panic(__FILE__, __LINE__, "%s: %s", sink->options->sink_file, rl_status_text(status));
+    sink->file_bytes += records.bytes;
+}
+
 static void sink_produce(struct rl_request *request, const struct rl_produce_request *asked)
 {
     struct sink *sink = sink_of(request);
@@ -177,6 +202,8 @@ static void sink_produce(struct rl_request *request, const struct rl_produce_req
             rl_produce_response_partition_init(&to->partition_responses[p]);
             to->partition_responses[p].index = asked->topic_data[t].partition_data[p].index;
             to->partition_responses[p].base_offset = sink->base_offset++;
+            if (sink->file >= 0)
+                sink_keep(sink, asked->topic_data[t].partition_data[p].records);
         }
     }
     sink_reply(request, &response);
@@ -323,6 +350,15 @@ int rl_bench_sink_run(const struct rl_bench_options *options)
 {
     struct sink *sink = rl_alloc_zero(1, sizeof *sink);
     sink->options = options;
+    sink->file = -1;
+    if (options->sink_file != NULL) {
+        rl_status opened = rl_disk_open(rl_disk_real(), options->sink_file,
+                                        RL_OPEN_WRITE | RL_OPEN_CREATE | RL_OPEN_TRUNCATE, &sink->file);
+        if (opened != RL_OK) {
+            fprintf(stderr, "ringlog: bench sink: %s: %s\n", options->sink_file, rl_status_text(opened));
+            return 1;
+        }
+    }
     uint64_t before, now;
     rl_raise_descriptor_limit(&before, &now);
     struct rl_shard_set_options set_options = { .shard_count = 1, .helper_count = 1,

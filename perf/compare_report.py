@@ -21,7 +21,9 @@ def summary(metric, pairs):
     ours = [p["ringlog"][metric.key] for p in pairs]
     theirs = [p["kafka"][metric.key] for p in pairs]
     ratios = [a / b for a, b in zip(ours, theirs) if b > 0]
+    floors = [p["floor"][metric.key] for p in pairs if "floor" in p]
     result = {"ringlog": statistics.median(ours), "kafka": statistics.median(theirs),
+              "floor": statistics.median(floors) if floors else None,
               "ringlog_range": (min(ours), max(ours)), "kafka_range": (min(theirs), max(theirs)),
               "ratios": ratios, "ratio": statistics.median(ratios) if ratios else None, "verdict": ""}
     measured, target = (result["ratio"], metric.ratio) if metric.ratio is not None \
@@ -35,6 +37,10 @@ def ratio_text(s):
     if s["ratio"] is None:
         return "-"
     return f"{number(s['ratio'])} ({number(min(s['ratios']))}–{number(max(s['ratios']))})"
+
+
+def floor_text(s):
+    return number(s["floor"]) if s["floor"] is not None else ""
 
 
 def each(rows, results):
@@ -62,25 +68,25 @@ def load_text(row):
 
 
 def table(rows, results, out):
-    lines = [("row", "", "ringlog", "Kafka", "unit", "ratio (range)", "target", "")]
+    lines = [("row", "", "ringlog", "Kafka", "floor", "unit", "ratio (range)", "target", "")]
     for row, metric, s in each(rows, results):
         lines.append((row.number, f"{row.title}: {metric.label}", number(s["ringlog"]), number(s["kafka"]),
-                      metric.unit, ratio_text(s), metric.target_text(), s["verdict"]))
+                      floor_text(s), metric.unit, ratio_text(s), metric.target_text(), s["verdict"]))
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
-        cells = (c.rjust(w) if i in (2, 3) else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths)))
+        cells = (c.rjust(w) if i in (2, 3, 4) else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths)))
         print("  ".join(cells).rstrip(), file=out)
 
 
 def figures_lines(rows, results):
-    yield "| row | | figure | ringlog | Kafka | unit | ratio (range) | target | met? |"
-    yield "|---|---|---|---:|---:|---|---|---|---|"
+    yield "| row | | figure | ringlog | Kafka | floor | unit | ratio (range) | target | met? |"
+    yield "|---|---|---|---:|---:|---:|---|---|---|---|"
     before = None
     for row, metric, s in each(rows, results):
         first = f"{row.number} | {row.title}" if row is not before else " |"
         before = row
         verdict = f"**{s['verdict']}**" if s["verdict"] == MISSED else s["verdict"]
-        yield (f"| {first} | {metric.label} | {number(s['ringlog'])} | {number(s['kafka'])} | {metric.unit} | "
+        yield (f"| {first} | {metric.label} | {number(s['ringlog'])} | {number(s['kafka'])} | {floor_text(s)} | {metric.unit} | "
                f"{ratio_text(s)} | {metric.target_text()} | {verdict} |")
 
 
@@ -112,7 +118,10 @@ def markdown(rows, results, directory):
             "Made by `perf/compare`, not by hand; how it measures, and what is known about the rows that miss, is in "
             "[README.md](README.md).", "", *(f"Machine: {m}." for m in machines), "",
             "Medians; the ratio is ringlog ÷ Kafka pair by pair, median and (range). A figure without a target is "
-            "there for the picture.", "", *figures_lines(rows, results), "",
+            "there for the picture. Floor: a loop that receives the same requests, computes their CRC, writes them to "
+            "one file and answers, or sends batches that are in memory (`ringlog bench sink --file`): what this machine "
+            "asks of any broker.", "",
+            *figures_lines(rows, results), "",
             "![ratios, with their targets](ratios.svg)", "", "## What each row's load is", "", *loads_lines(done), "",
             "## When it was measured", "",
             "The last column is processor time that neither broker nor load generator used (median and most): "

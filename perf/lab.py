@@ -67,7 +67,8 @@ def touch_memory(size_bytes):
     """Make the machine own this much memory, and free it again.
 
     A virtual host takes back what its guest does not use; the first write into such a page costs
-    many times that into one just freed, and it would hit whichever side comes first.
+    many times that into one just freed, and it would hit whichever side comes first.  In huge
+    pages: freed small ones are spread over memory that the host has taken back in between.
     """
     available = 0
     for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
@@ -78,6 +79,7 @@ def touch_memory(size_bytes):
         return
     with mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         try:
+            memory.madvise(mmap.MADV_HUGEPAGE)
             memory.madvise(MADV_POPULATE_WRITE)
         except OSError:
             for at in range(0, size_bytes, PAGE):
@@ -221,6 +223,30 @@ class Ringlog(Broker):
                 if line.startswith(b"ready "):
                     return (time.monotonic() - begin) * 1e3
         raise LabError("ringlog ended before it was ready")
+
+
+class Floor(Broker):
+    """What any broker pays: the same connections, one CRC and one write, or one send of batches of
+    100 KB that are in memory, and nothing else.
+
+    It has no topics: deleting one is to begin anew.
+    """
+
+    name = "floor"
+
+    def command(self):
+        self.data.mkdir(exist_ok=True)
+        return [str(self.lab.binary), "bench", "sink", "--listen", f"127.0.0.1:{self.port}",
+                "--file", str(self.data / "records"), "--record-size", "1024", "--batch-size", "100000"]
+
+    def start(self, seconds=90):
+        self.spawn()
+        self.connect(time.monotonic() + seconds).close()
+
+    def delete_topic(self, topic):
+        self.stop()
+        (self.data / "records").unlink()
+        self.start()
 
 
 class Kafka(Broker):

@@ -58,7 +58,7 @@ class Side:
         self.kind = kind
         self.name = kind.name
         self.settings = settings
-        self.other = None               # its machine time is not ours
+        self.others = []                # their machine time is not ours
         self.broker = None
         self.bytes_per_second = 0       # the most it has written, warm
 
@@ -79,20 +79,20 @@ class Side:
     def touch(self, guess_bytes_per_second):
         """Memory for what the coming interval will write: for both sides the same, by the faster
         one; before both have been measured, by a guess."""
-        seen = [side.bytes_per_second for side in (self, self.other) if side]
+        seen = [side.bytes_per_second for side in (self, *self.others)]
         rate = max(seen) * 1.1 if all(seen) else guess_bytes_per_second
         lab.touch_memory(int(rate * (self.settings.seconds + self.settings.warmup) + GB // 4))
 
     def bench(self, mode, **flags):
-        """The generator against this side; what the other one uses meanwhile is taken off the
+        """The generator against this side; what the others use meanwhile is taken off the
         machine's time, and what is nobody's of ours is told: it should be little."""
-        other = self.other.broker if self.other is not None else None
+        others = [other.broker.pid for other in self.others if other.broker]
         begin, busy, children = time.monotonic(), lab.machine_busy_seconds(), _children_cpu_seconds()
         own = lab.process_cpu_seconds(self.broker.pid)
-        before = lab.process_cpu_seconds(other.pid) if other else 0
+        before = sum(map(lab.process_cpu_seconds, others))
         figures = self.room.bench(self.broker, mode, **flags)
         seconds = time.monotonic() - begin
-        idle = lab.process_cpu_seconds(other.pid) - before if other else 0
+        idle = sum(map(lab.process_cpu_seconds, others)) - before
         rest = (lab.machine_busy_seconds() - busy - (_children_cpu_seconds() - children) -
                 (lab.process_cpu_seconds(self.broker.pid) - own) - idle)
         figures["rest_cores"] = max(rest, 0) / seconds
@@ -106,6 +106,7 @@ class Row:
     def __init__(self, number, title, statement, shape, metrics):
         self.number, self.title, self.statement, self.shape = number, title, statement, shape
         self.metrics = metrics
+        self.has_floor = False          # lab.Floor is a third side
 
     def prepare(self, side):
         """Before the first interval."""
@@ -119,10 +120,11 @@ class Load(Row):
     """The generator in one mode; a fresh topic per interval, or one for all."""
 
     def __init__(self, *arguments, mode, flags, ringlog_config=None, kafka_config=None,
-                 bytes_per_second=0, one_topic=False):
+                 bytes_per_second=0, one_topic=False, has_floor=False):
         super().__init__(*arguments)
+        self.has_floor = has_floor
         self.mode, self.flags = mode, flags
-        self.config = {"ringlog": ringlog_config, "kafka": kafka_config}
+        self.config = {"ringlog": ringlog_config, "kafka": kafka_config, "floor": None}
         self.bytes_per_second = bytes_per_second        # of the faster side, before it is measured
         self.one_topic = one_topic
 
@@ -160,19 +162,24 @@ class Consume(Row):
     def __init__(self, *arguments, write_gb):
         super().__init__(*arguments)
         self.write_gb = write_gb        # less than 1: read again and again
+        self.has_floor = True           # the sink answers from memory, whatever was written
 
     def warm(self, side, seconds):
         side.bench("consume", topic="warm", repeat=True, seconds=seconds, **self.READ)
 
     def prepare(self, side):
         side.start()
-        side.bench("produce", topic="warm", bytes=self.WARM_BYTES, **self.WRITE)
+        if side.name != "floor":
+            side.bench("produce", topic="warm", bytes=self.WARM_BYTES, **self.WRITE)
         self.warm(side, side.warm_seconds())
 
     def interval(self, side, number):
         s = side.settings
         topic = f"row-{number}"
         size = int(self.write_gb * GB * (s.scale if self.write_gb >= 1 else 1))
+        if side.name == "floor":
+            self.warm(side, s.warmup)
+            return side.bench("consume", topic=topic, repeat=True, seconds=s.seconds, **self.READ)
         lab.touch_memory(size + GB // 4)
         side.bench("produce", topic=topic, bytes=size, **self.WRITE)
         self.warm(side, s.warmup)
@@ -256,7 +263,7 @@ PRODUCE_BIG = Load(
     [Metric("broker_cpu_seconds_per_gb", "broker CPU", "CPU-s/GB", 1 / 3),
      Metric("mb_per_second", "throughput", "MB/s", higher=True)],
     mode="produce", flags={"record_size": KIB, "batch_size": 900_000, "in_flight": 4, "acks": 1},
-    bytes_per_second=GB)
+    bytes_per_second=GB, has_floor=True)
 
 ROWS = [
     PRODUCE_BIG,
@@ -265,7 +272,7 @@ ROWS = [
          [Metric("broker_cpu_seconds_per_million", "broker CPU", "CPU-s per million records", 1 / 3),
           Metric("records_per_second", "throughput", "records/s", higher=True)],
          mode="produce", flags={"record_size": 100, "batch_size": 500_000, "in_flight": 4, "acks": 1},
-         bytes_per_second=GB),
+         bytes_per_second=GB, has_floor=True),
     Load("2b", "produce, small requests", "5 requests in flight on each connection; Kafka's own rule for acks=all "
          "on both sides (ringlog.acks.all.sync=false)",
          Shape("1 KiB", "16 KB", connections="4", acks="all"),
@@ -273,7 +280,7 @@ ROWS = [
           Metric("requests_per_second", "throughput", "requests/s", higher=True)],
          mode="produce", flags={"record_size": KIB, "batch_size": 16_384, "connections": 4, "in_flight": 5,
                                 "acks": "all"},
-         ringlog_config="ringlog.acks.all.sync=false", bytes_per_second=GB),
+         ringlog_config="ringlog.acks.all.sync=false", bytes_per_second=GB, has_floor=True),
     Consume("3", "consume what was just written", "3 GB, from the beginning to the end, fetches of 1 MiB",
             Shape("1 KiB", "100 KB"),
             [Metric("broker_cpu_seconds_per_gb", "broker CPU", "CPU-s/GB", 0.65),

@@ -4,8 +4,10 @@
 No timing is asserted: only that the counts belong together and that failures are told.
 """
 import json
+import os
 import subprocess
 import sys
+import tempfile
 
 BINARY = sys.argv[1]
 failed = 0
@@ -70,6 +72,23 @@ try:
 finally:
     sink.kill()
     sink.wait()
+
+with tempfile.TemporaryDirectory() as directory:
+    path = os.path.join(directory, "records")
+    sink = subprocess.Popen([BINARY, "bench", "sink", "--listen", "127.0.0.1:0", "--file", path],
+                            stdout=subprocess.PIPE, text=True)
+    try:
+        address = sink.stdout.readline().split("=")[1].strip()
+        run = figures("produce", address, "--bytes", "3000000", "--acks", "all")
+        check("what is acknowledged is in the file", os.path.getsize(path) >= run.get("value_bytes", 1), run)
+        with open(path, "rb") as file:
+            check("as batches of format 2", file.read(17)[16] == 2, path)
+    finally:
+        sink.kill()
+        sink.wait()
+done = subprocess.run([BINARY, "bench", "sink", "--listen", "127.0.0.1:0", "--file", "/nowhere/records"],
+                      capture_output=True, text=True, timeout=60, check=False)
+check("a file that cannot be made is told", done.returncode == 1 and "/nowhere/records" in done.stderr, done)
 
 done = bench("produce", "127.0.0.1:1", "--seconds", "0.1")
 check("no broker is exit code 3", done.returncode == 3, done)
