@@ -96,7 +96,7 @@ Test(config, defaults)
     cr_assert_eq(config.log_retention_check_interval_ms, 300000);
     cr_assert_eq(config.producer_id_expiration_ms, 86400000);
     cr_assert_eq(config.shards, 3);
-    cr_assert_eq(config.log_tail_bytes, 64 << 20);
+    cr_assert_eq(config.log_tail_bytes, 16 << 20);
     cr_assert_eq(config.io, RL_CONFIG_IO_AUTO);
     cr_assert_str_eq(text_of("group.initial.rebalance.delay.ms"), "0");
     cr_assert_eq(config.log.retention_ms, 604800000);
