@@ -21,6 +21,7 @@ enum {
     RL_OPEN_CREATE    = 2,              /* create when missing (0644) */
     RL_OPEN_EXCLUSIVE = 4,              /* with CREATE: RL_EEXIST when it is there */
     RL_OPEN_TRUNCATE  = 8,
+    RL_OPEN_DEVICE    = 16,             /* for rl_disk_read_device, and nothing else */
 };
 
 struct rl_disk;
@@ -33,6 +34,8 @@ struct rl_disk_table {
     void (*close)(struct rl_disk *, int fd);
     rl_status (*read)(struct rl_disk *, int fd, uint64_t pos, void *buffer, size_t bytes,
                       bool resident_only, size_t *ret_bytes);
+    rl_status (*read_device)(struct rl_disk *, int fd, uint64_t pos, void *buffer, size_t bytes,
+                             size_t *ret_bytes);
     rl_status (*write)(struct rl_disk *, int fd, uint64_t pos, const struct iovec *iov,
                        int iov_count, size_t *ret_bytes);
     rl_status (*sync)(struct rl_disk *, int fd);
@@ -80,6 +83,15 @@ static inline rl_status rl_disk_try_read(struct rl_disk *d, int fd, uint64_t pos
 {
     return d->table->read(d, fd, pos, buffer, bytes, true, ret_bytes);
 }
+/* What the device has of the file, whatever the page cache says; fd was opened with RL_OPEN_DEVICE.
+ * Fewer bytes only at the end of the file.  What never reached the device comes as the device has
+ * it: older bytes, zeros, or not at all.  Pages not yet written out are written out first; where
+ * that fails this fails, too, and the next attempt reads.  RL_EIO: the device cannot read it. */
+static inline rl_status rl_disk_read_device(struct rl_disk *d, int fd, uint64_t pos, void *buffer,
+                                            size_t bytes, size_t *ret_bytes)
+{
+    return d->table->read_device(d, fd, pos, buffer, bytes, ret_bytes);
+}
 /* Write everything at `pos` into the page cache.  On failure ret_bytes (which is always set)
  * says how much was written before the error: the caller rolls back. */
 static inline rl_status rl_disk_write(struct rl_disk *d, int fd, uint64_t pos,
@@ -87,7 +99,8 @@ static inline rl_status rl_disk_write(struct rl_disk *d, int fd, uint64_t pos,
 {
     return d->table->write(d, fd, pos, iov, iov_count, ret_bytes);
 }
-/* Data and size to stable storage.  A failure is final: never retry (PostgreSQL's fsyncgate). */
+/* Data and size to stable storage.  A failure is final: never retry (PostgreSQL's fsyncgate).
+ * RL_ENOTFOUND: the file has no name any more, so nobody will ever find what it holds. */
 static inline rl_status rl_disk_sync(struct rl_disk *d, int fd) { return d->table->sync(d, fd); }
 static inline rl_status rl_disk_truncate(struct rl_disk *d, int fd, uint64_t bytes)
 {

@@ -75,6 +75,9 @@ static void on_committed(struct rl_op *op)
     hot->commit_busy = false;
     log->busy--;
     rl_log_mark_dirty(log);
+    struct rl_segment *seg = rl_log_segment_find(log, hot->commit_segment_base);
+    if (op->status != RL_OK && seg == NULL)
+        return;                         /* retention took it: what is gone need not be synced */
     if (op->status != RL_OK) {
         RL_ERROR("log", "%s-%d: sync failed: %s; records from offset %lld on are not on stable "
                  "storage", log->topic, log->partition, rl_status_text(op->status),
@@ -83,7 +86,6 @@ static void on_committed(struct rl_op *op)
         rl_log_fail(log, RL_EIO);
         return;
     }
-    struct rl_segment *seg = rl_log_segment_find(log, hot->commit_segment_base);
     if (seg != NULL)
         seg->synced_bytes = hot->commit_bytes;
     if (hot->commit_offset > log->flushed_offset) {

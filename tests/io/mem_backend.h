@@ -63,7 +63,7 @@ void rl_mem_abandon(struct rl_mem *mem, struct rl_shard_set *set);
 enum rl_mem_call {
     RL_MEM_OPEN, RL_MEM_READ, RL_MEM_WRITE, RL_MEM_SYNC, RL_MEM_TRUNCATE, RL_MEM_ALLOCATE,
     RL_MEM_SIZE, RL_MEM_RENAME, RL_MEM_UNLINK, RL_MEM_MAKE_DIRECTORY, RL_MEM_REMOVE_DIRECTORY,
-    RL_MEM_SYNC_DIRECTORY, RL_MEM_LIST, RL_MEM_LOCK,
+    RL_MEM_SYNC_DIRECTORY, RL_MEM_LIST, RL_MEM_LOCK, RL_MEM_READ_DEVICE,
     RL_MEM_ANY,                         /* every one of them */
     RL_MEM_CALLS
 };
@@ -86,6 +86,8 @@ void rl_mem_disk_kill(struct rl_disk *disk);
 void rl_mem_disk_fail(struct rl_disk *disk, enum rl_mem_call call, uint32_t after, rl_status status);
 /* The write number `after` from now stores only its first `bytes` bytes and fails. */
 void rl_mem_disk_fail_write(struct rl_disk *disk, uint32_t after, size_t bytes, rl_status status);
+/* The sync number `after` from now keeps only the first `bytes` bytes of what was not synced. */
+void rl_mem_disk_fail_sync(struct rl_disk *disk, uint32_t after, size_t bytes, rl_status status);
 /* No failure waits any more. */
 void rl_mem_disk_heal(struct rl_disk *disk);
 /* Calls so far. */

@@ -6,7 +6,7 @@
  * stricter than ext4, and what POSIX says.
  *
  * A failed sync drops the dirty range, as Linux does: its bytes stay visible and are never
- * written. */
+ * written, perhaps but for the first of them.  A read of the device sees what is durable. */
 #include "core/memory.h"
 #include "mem_disk.h"
 #include <stdio.h>
@@ -43,6 +43,7 @@ struct mem_node *mem_node_create(struct mem_disk *disk, bool directory)
     struct mem_node *node = rl_alloc_zero(1, sizeof *node);
     node->id = disk->node_next++;
     node->directory = directory;
+    node->live_names.live = true;
     return node;
 }
 
@@ -62,11 +63,12 @@ void mem_node_unref(struct mem_disk *disk, struct mem_node *node)
 void mem_names_clear(struct mem_disk *disk, struct mem_names *names)
 {
     for (uint32_t i = 0; i < names->count; i++) {
+        names->entries[i].node->links -= names->live;
         mem_node_unref(disk, names->entries[i].node);
         rl_free(names->entries[i].name);
     }
     rl_free(names->entries);
-    *names = (struct mem_names){ 0 };
+    *names = (struct mem_names){ .live = names->live };
 }
 
 static struct mem_entry *mem_names_find(struct mem_names *names, const char *name)
@@ -83,12 +85,14 @@ void mem_names_add(struct mem_names *names, const char *name, struct mem_node *n
     names->entries = rl_realloc(names->entries, (names->count + 1) * sizeof *names->entries);
     names->entries[names->count++] = (struct mem_entry){ rl_strdup(name), node };
     node->references++;
+    node->links += names->live;
 }
 
 static void mem_names_remove(struct mem_disk *disk, struct mem_names *names, struct mem_entry *entry)
 {
     struct mem_node *node = entry->node;
 
+    node->links -= names->live;
     rl_free(entry->name);
     memmove(entry, entry + 1, (size_t)(names->entries + names->count - entry - 1) * sizeof *entry);
     names->count--;
@@ -97,7 +101,7 @@ static void mem_names_remove(struct mem_disk *disk, struct mem_names *names, str
 
 void mem_names_copy(struct mem_disk *disk, struct mem_names *to, const struct mem_names *from)
 {
-    struct mem_names copy = { 0 };
+    struct mem_names copy = { .live = to->live };
 
     for (uint32_t i = 0; i < from->count; i++)
         mem_names_add(&copy, from->entries[i].name, from->entries[i].node);
@@ -114,6 +118,20 @@ static void mem_node_dirty(struct mem_node *node, size_t from, size_t to)
     }
     node->dirty_from = RL_MIN(node->dirty_from, from);
     node->dirty_to = RL_MAX(node->dirty_to, to);
+}
+
+/* The dirty range is clean now; only its first `keep` bytes got to the device. */
+static void mem_node_sync_failed(struct mem_node *node, size_t keep)
+{
+    size_t to = RL_MIN(RL_MIN(node->dirty_to, node->live.bytes), node->dirty_from + keep);
+
+    if (node->dirty_from < to) {
+        if (to > node->durable.bytes)
+            mem_bytes_resize(&node->durable, to);
+        memcpy(node->durable.data + node->dirty_from, node->live.data + node->dirty_from,
+               to - node->dirty_from);
+    }
+    node->dirty_from = node->dirty_to = 0;
 }
 
 static void mem_node_sync(struct mem_node *node)
@@ -245,6 +263,12 @@ void rl_mem_disk_fail_write(struct rl_disk *disk, uint32_t after, size_t bytes, 
                                             .partial = true, .bytes = bytes }, after);
 }
 
+void rl_mem_disk_fail_sync(struct rl_disk *disk, uint32_t after, size_t bytes, rl_status status)
+{
+    mem_fault_add(disk, (struct mem_fault){ .call = RL_MEM_SYNC, .status = status,
+                                            .partial = true, .bytes = bytes }, after);
+}
+
 void rl_mem_disk_heal(struct rl_disk *disk)
 {
     mem_disk_of(disk)->fault_count = 0;
@@ -261,13 +285,14 @@ static struct mem_file *mem_file_of(struct mem_disk *disk, int fd)
     return &disk->files[index];
 }
 
-static int mem_file_open(struct mem_disk *disk, struct mem_node *node, bool writable)
+static int mem_file_open(struct mem_disk *disk, struct mem_node *node, uint32_t flags)
 {
     if (disk->file_count == disk->file_capacity) {
         disk->file_capacity = RL_MAX(disk->file_capacity * 2, 64);
         disk->files = rl_realloc(disk->files, disk->file_capacity * sizeof *disk->files);
     }
-    disk->files[disk->file_count] = (struct mem_file){ .node = node, .writable = writable };
+    disk->files[disk->file_count] = (struct mem_file){
+        .node = node, .writable = (flags & RL_OPEN_WRITE) != 0, .device = (flags & RL_OPEN_DEVICE) != 0 };
     node->references++;
     disk->open_count++;
     return MEM_FILE_FD_FIRST + (int)disk->file_count++;
@@ -328,7 +353,7 @@ static rl_status mem_open(struct rl_disk *rl_disk, const char *path, uint32_t fl
         return status;
     if ((flags & RL_OPEN_TRUNCATE) != 0)
         mem_set_size(disk, node, 0);
-    *ret_fd = mem_file_open(disk, node, (flags & RL_OPEN_WRITE) != 0);
+    *ret_fd = mem_file_open(disk, node, flags);
     return RL_OK;
 }
 
@@ -345,6 +370,7 @@ static rl_status mem_read(struct rl_disk *rl_disk, int fd, uint64_t pos, void *b
     const struct mem_bytes *live = &mem_file_of(disk, fd)->node->live;
     rl_status status = mem_fault_status(disk, RL_MEM_READ);
 
+    RL_ASSERT(!mem_file_of(disk, fd)->device);
     if (status != RL_OK)
         return status;
     if (resident_only && disk->not_resident)
@@ -352,6 +378,23 @@ static rl_status mem_read(struct rl_disk *rl_disk, int fd, uint64_t pos, void *b
     *ret_bytes = pos < live->bytes ? RL_MIN(bytes, live->bytes - pos) : 0;
     if (*ret_bytes != 0)
         memcpy(buffer, live->data + pos, *ret_bytes);
+    return RL_OK;
+}
+
+static rl_status mem_read_device(struct rl_disk *rl_disk, int fd, uint64_t pos, void *buffer,
+                                 size_t bytes, size_t *ret_bytes)
+{
+    struct mem_disk *disk = mem_disk_of(rl_disk);
+    const struct mem_file *file = mem_file_of(disk, fd);
+    const struct mem_bytes *durable = &file->node->durable;
+    rl_status status = mem_fault_status(disk, RL_MEM_READ_DEVICE);
+
+    RL_ASSERT(file->device);
+    if (status != RL_OK)
+        return status;
+    *ret_bytes = pos < durable->bytes ? RL_MIN(bytes, durable->bytes - pos) : 0;
+    if (*ret_bytes != 0)
+        memcpy(buffer, durable->data + pos, *ret_bytes);
     return RL_OK;
 }
 
@@ -397,13 +440,14 @@ static rl_status mem_sync(struct rl_disk *rl_disk, int fd)
 {
     struct mem_disk *disk = mem_disk_of(rl_disk);
     struct mem_node *node = mem_file_of(disk, fd)->node;
-    rl_status status = mem_fault_status(disk, RL_MEM_SYNC);
+    struct mem_fault fault;
 
-    if (status == RL_OK)
-        mem_node_sync(node);
-    else
-        node->dirty_from = node->dirty_to = 0;
-    return status;
+    if (mem_fault_take(disk, RL_MEM_SYNC, &fault)) {
+        mem_node_sync_failed(node, fault.partial ? fault.bytes : 0);
+        return fault.status;
+    }
+    mem_node_sync(node);
+    return node->links > 0 ? RL_OK : RL_ENOTFOUND;
 }
 
 static rl_status mem_truncate(struct rl_disk *rl_disk, int fd, uint64_t bytes)
@@ -568,7 +612,7 @@ static rl_status mem_lock(struct rl_disk *rl_disk, const char *path, int *ret_fd
     if (node->locked)
         return RL_EBUSY;
     node->locked = true;
-    *ret_fd = mem_file_open(disk, node, true);
+    *ret_fd = mem_file_open(disk, node, RL_OPEN_WRITE);
     mem_file_of(disk, *ret_fd)->locks = true;
     return RL_OK;
 }
@@ -599,6 +643,7 @@ struct rl_disk *mem_disk_create(struct rl_mem *mem, struct rl_list *disks)
         .open = mem_open,
         .close = mem_close,
         .read = mem_read,
+        .read_device = mem_read_device,
         .write = mem_write,
         .sync = mem_sync,
         .truncate = mem_truncate,

@@ -21,12 +21,14 @@ struct mem_entry {
 struct mem_names {
     struct mem_entry *entries;          /* in order of creation */
     uint32_t count;
+    bool live;                          /* what programs see: they are counted in node->links */
 };
 
 struct mem_node {
     uint32_t id;                        /* in order of creation */
     bool directory, locked;
     uint32_t references;                /* names, live and durable, and descriptors */
+    uint32_t links;                     /* live names */
     struct mem_bytes live, durable;
     size_t dirty_from, dirty_to;        /* live bytes that durable lacks; empty: from >= to */
     struct mem_names live_names, durable_names;
@@ -34,14 +36,14 @@ struct mem_node {
 
 struct mem_file {
     struct mem_node *node;              /* NULL: closed */
-    bool writable, locks;
+    bool writable, locks, device;
 };
 
 struct mem_fault {
     enum rl_mem_call call;
     uint64_t at;                        /* number of the call that fails */
     rl_status status;
-    bool partial;                       /* a write that stores `bytes` first */
+    bool partial;                       /* a write or sync that stores `bytes` first */
     size_t bytes;
 };
 

@@ -138,3 +138,47 @@ Test(disk_real, names)
         cr_assert_eq(rl_disk_identity(disk, ".", text, 10), RL_ETOOLARGE);
     }
 }
+
+/* The bytes that are on the device come, at any place and length, and end where the file does. */
+Test(disk_real, the_device_is_read_around_the_page_cache)
+{
+    enum { SIZE = (3 << 20) + 1234 };
+    uint8_t *data = rl_alloc(SIZE), *got = rl_alloc(SIZE + 5000);
+    struct iovec iov = { data, SIZE };
+    static const struct { uint64_t pos; size_t bytes; } reads[] = {
+        { 0, SIZE }, { 0, 1 }, { 1, 4096 }, { 4095, 2 }, { 4096, 4096 }, { 777, SIZE - 1000 }, { (1 << 20) - 1, 2 },
+        { SIZE - 1, 1 }, { SIZE - 1, 4000 }, { 5, SIZE + 4000 }, { SIZE, 10 }, { SIZE + 9999, 10 }, { 12, 0 },
+    };
+    size_t bytes;
+    int fd, device;
+
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (uint8_t)(i * 7 + i / 4096);
+    cr_assert_eq(rl_disk_open(disk, "a", RL_OPEN_WRITE | RL_OPEN_CREATE, &fd), RL_OK);
+    cr_assert_eq(rl_disk_write(disk, fd, 0, &iov, 1, &bytes), RL_OK);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_OK);
+    cr_assert_eq(rl_disk_open(disk, "a", RL_OPEN_DEVICE, &device), RL_OK);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(reads); i++) {
+        size_t left = reads[i].pos < SIZE ? SIZE - reads[i].pos : 0;
+        cr_assert_eq(rl_disk_read_device(disk, device, reads[i].pos, got, reads[i].bytes, &bytes), RL_OK);
+        cr_assert_eq(bytes, RL_MIN(reads[i].bytes, left), "read %zu", i);
+        cr_assert(bytes == 0 || memcmp(got, data + reads[i].pos, bytes) == 0, "read %zu", i);
+    }
+    rl_disk_close(disk, device);
+    rl_disk_close(disk, fd);
+    rl_free(data);
+    rl_free(got);
+}
+
+/* What is synced into a file without a name is lost when it is closed. */
+Test(disk_real, a_sync_of_a_file_without_a_name_is_told)
+{
+    int fd;
+
+    cr_assert_eq(rl_disk_open(disk, "a", RL_OPEN_WRITE | RL_OPEN_CREATE, &fd), RL_OK);
+    cr_assert_eq(rl_disk_rename(disk, "a", "b"), RL_OK);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_OK);
+    cr_assert_eq(rl_disk_unlink(disk, "b"), RL_OK);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_ENOTFOUND);
+    rl_disk_close(disk, fd);
+}

@@ -383,6 +383,60 @@ Test(mem_disk, a_failed_sync_loses_its_data_for_good)
     cr_assert(bytes == 3 && memcmp(buffer, "\0\0\0", 3) == 0);  /* the size came, the data not */
 }
 
+static void expect_device(const char *path, const char *content, size_t size)
+{
+    char buffer[64];
+    size_t bytes;
+    int fd = open_file(path, RL_OPEN_DEVICE);
+
+    cr_assert_eq(rl_disk_read_device(disk, fd, 0, buffer, sizeof buffer, &bytes), RL_OK);
+    cr_assert_eq(bytes, size);
+    cr_assert(size == 0 || memcmp(buffer, content, size) == 0);
+    rl_disk_close(disk, fd);
+}
+
+Test(mem_disk, the_device_has_what_was_synced)
+{
+    int fd = open_file("a", RL_OPEN_WRITE | RL_OPEN_CREATE);
+
+    put(fd, 0, "abc");
+    expect_device("a", "", 0);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_OK);
+    put(fd, 2, "xyz");
+    expect_device("a", "abc", 3);
+    rl_mem_disk_fail_sync(disk, 0, 2, RL_EIO);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_EIO);
+    expect_content("a", "abxyz");
+    expect_device("a", "abxy", 4);                      /* the first two of them */
+    put(fd, 5, "!");
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_OK);
+    expect_content("a", "abxyz!");
+    expect_device("a", "abxy\0!", 6);                   /* what was lost is not written again */
+    rl_mem_disk_fail(disk, RL_MEM_READ_DEVICE, 0, RL_EIO);
+    char buffer[4];
+    size_t bytes;
+    int device = open_file("a", RL_OPEN_DEVICE);
+    cr_assert_eq(rl_disk_read_device(disk, device, 0, buffer, 4, &bytes), RL_EIO);
+    cr_assert_eq(rl_disk_read_device(disk, device, 4, buffer, 4, &bytes), RL_OK);
+    cr_assert(bytes == 2 && memcmp(buffer, "\0!", 2) == 0);
+}
+
+Test(mem_disk, a_sync_of_a_file_without_a_name_is_told)
+{
+    int fd = open_file("a", RL_OPEN_WRITE | RL_OPEN_CREATE);
+
+    cr_assert_eq(rl_disk_rename(disk, "a", "b"), RL_OK);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_OK);
+    cr_assert_eq(rl_disk_sync_directory(disk, "/"), RL_OK);
+    cr_assert_eq(rl_disk_unlink(disk, "b"), RL_OK);
+    cr_assert_eq(rl_disk_sync(disk, fd), RL_ENOTFOUND);
+    open_file("c", RL_OPEN_WRITE | RL_OPEN_CREATE);
+    cr_assert_eq(rl_disk_rename(disk, "c", "d"), RL_OK);
+    int other = open_file("e", RL_OPEN_WRITE | RL_OPEN_CREATE);
+    cr_assert_eq(rl_disk_rename(disk, "d", "e"), RL_OK);
+    cr_assert_eq(rl_disk_sync(disk, other), RL_ENOTFOUND);
+}
+
 Test(mem_disk, the_nth_call_fails_once)
 {
     int fd = open_file("a", RL_OPEN_WRITE | RL_OPEN_CREATE);

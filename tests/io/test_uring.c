@@ -478,11 +478,11 @@ Test(ops, jobs_and_syncs_run_on_helpers)
     struct remote_op job = { .op = { .kind = RL_OP_JOB, .job.run = job_run } };
     struct remote_op sync = { .op = { .kind = RL_OP_SYNC, .fd = fd } };
 
-    unlink(path);
     remote_submit(shard, &job);
     remote_submit(shard, &sync);
     remote_wait(&job);
     remote_wait(&sync);
+    unlink(path);
     cr_assert_eq(job.op.status, RL_EFULL);
     cr_assert_eq(sync.op.status, RL_OK);
     close(fd);

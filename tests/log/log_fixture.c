@@ -37,6 +37,11 @@ static rl_status cut_read(struct rl_disk *disk, int fd, uint64_t pos, void *buff
         return RL_EIO;
     return cut->inner->read(disk, fd, pos, buffer, bytes, resident_only, ret_bytes);
 }
+static rl_status cut_read_device(struct rl_disk *disk, int fd, uint64_t pos, void *buffer,
+                                 size_t bytes, size_t *ret_bytes)
+{
+    return cut->dead ? RL_EIO : cut->inner->read_device(disk, fd, pos, buffer, bytes, ret_bytes);
+}
 static rl_status cut_write(struct rl_disk *disk, int fd, uint64_t pos, const struct iovec *iov,
                            int iov_count, size_t *ret_bytes)
 {
@@ -105,7 +110,8 @@ static rl_status cut_identity(struct rl_disk *disk, const char *path, char *text
 }
 
 static const struct rl_disk_table cut_table = {
-    .open = cut_open, .close = cut_close, .read = cut_read, .write = cut_write, .sync = cut_sync,
+    .open = cut_open, .close = cut_close, .read = cut_read,
+    .read_device = cut_read_device, .write = cut_write, .sync = cut_sync,
     .truncate = cut_truncate, .allocate = cut_allocate, .size = cut_size, .rename = cut_rename,
     .unlink = cut_unlink, .make_directory = cut_make_directory,
     .remove_directory = cut_remove_directory, .sync_directory = cut_sync_directory,

@@ -91,6 +91,18 @@ static rl_status disk_read(struct rl_disk *d, int fd, uint64_t pos, void *buffer
     return status;
 }
 
+static rl_status disk_read_device(struct rl_disk *d, int fd, uint64_t pos, void *buffer, size_t bytes,
+                                  size_t *ret_bytes)
+{
+    note(RL_MEM_READ_DEVICE, (uint64_t)fd, pos ^ bytes << 32, false);
+    if (fails(mine()->faults.read, SIM_FAIL_READ))
+        return RL_EIO;
+    rl_status status = mine()->inner->read_device(d, fd, pos, buffer, bytes, ret_bytes);
+    if (status == RL_OK)
+        sim_hash_bytes(sim_now, buffer, *ret_bytes);
+    return status;
+}
+
 static size_t iov_bytes(const struct iovec *iov, int count)
 {
     size_t bytes = 0;
@@ -262,7 +274,8 @@ static rl_status disk_identity(struct rl_disk *d, const char *path, char *text, 
 void sim_disk_install(struct sim *sim)
 {
     static const struct rl_disk_table table = {
-        .open = disk_open, .close = disk_close, .read = disk_read, .write = disk_write,
+        .open = disk_open, .close = disk_close, .read = disk_read,
+        .read_device = disk_read_device, .write = disk_write,
         .sync = disk_sync, .truncate = disk_truncate, .allocate = disk_allocate,
         .size = disk_size, .rename = disk_rename, .unlink = disk_unlink,
         .make_directory = disk_make_directory, .remove_directory = disk_remove_directory,
