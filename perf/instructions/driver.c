@@ -13,6 +13,9 @@
 #define REPEAT 50                       /* check divides by it */
 #define KIB 1024
 #define FULL_BATCHES 200
+#define OFFSET_IN_FILE 300              /* 15 records a batch */
+#define OFFSET_IN_TAIL 1980
+#define OFFSET_END 3000
 #define NAME_BYTES 64
 
 static struct rl_memory_broker *broker;
@@ -66,7 +69,8 @@ static void count_produce(void)
         .version = 13, .acks = 1, .partitions = 10, .record_bytes = 100, .batch_bytes = 1000 });
 }
 
-/* A topic to read from: FULL_BATCHES batches of 16 KB in each partition. */
+/* A topic to read from: FULL_BATCHES batches of 16 KB in each partition, 32 MB in all: the newer half
+ * is in the shard's tail in memory, the older one only in its files. */
 static void fill(const char *topic, struct rl_uuid id, int32_t partitions)
 {
     struct rl_memory_produce what = { .topic = topic, .topic_id = id, .version = 13, .acks = 1,
@@ -86,10 +90,11 @@ static void count_one_fetch(const char *name, struct rl_uuid id, struct rl_memor
 
 static void count_fetch(void)
 {
-    /* 15 records a batch: offset 1500 is the hundredth, 3000 the end. */
     static const int16_t versions[] = { 4, 11, 13, 17 };
     static const struct { const char *name; int64_t offset; int32_t bytes; } sizes[] = {
-        { "16KB", 1500, 16384 }, { "1MiB", 1500, 1 << 20 }, { "empty", 3000, 1 << 20 },
+        { "16KB", OFFSET_IN_TAIL, 16384 }, { "1MiB", OFFSET_IN_TAIL, 1 << 20 },
+        { "16KB-file", OFFSET_IN_FILE, 16384 }, { "1MiB-file", OFFSET_IN_FILE, 1 << 20 },
+        { "empty", OFFSET_END, 1 << 20 },
     };
     struct rl_uuid id;
     fresh_topic("full", 10, &id);
@@ -103,9 +108,9 @@ static void count_fetch(void)
                 .partition_bytes_max = sizes[i].bytes });
         }
     count_one_fetch("fetch-v17-10x16KB", id, (struct rl_memory_fetch){
-        .version = 17, .partitions = 10, .offset = 1500, .partition_bytes_max = 16384 });
+        .version = 17, .partitions = 10, .offset = OFFSET_IN_TAIL, .partition_bytes_max = 16384 });
     count_one_fetch("fetch-v17-10-empty", id, (struct rl_memory_fetch){
-        .version = 17, .partitions = 10, .offset = 3000, .partition_bytes_max = 1 << 20 });
+        .version = 17, .partitions = 10, .offset = OFFSET_END, .partition_bytes_max = 1 << 20 });
 }
 
 static void count_metadata(void)
