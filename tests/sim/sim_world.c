@@ -300,6 +300,7 @@ static void live(struct sim *sim, uint32_t shards, uint64_t operations)
         arm(sim, 60);
     if (setjmp(sim->died) != 0) {
         sim_leave_broker();
+        sim->calm = false;              /* it may have been in an audit */
         if (!sim->up)
             sim_noted(sim, SIM_CRASH_AT_START, 1);
         end_by_crash(sim, end == SIM_END_STOP ? SIM_END_CUT : end);
