@@ -39,9 +39,10 @@
  * next start that nothing of what it reads is in the page cache only, so that a start does not
  * wait for a device that is still busy with the killed process's data.
  *
- * A file that does not end in a seal is made durable anew at open (a failed sync marks pages clean,
- * so to sync it is not enough).  The same bytes are written over themselves and synced: whatever
- * part of that a power cut leaves, they are the same.  With a torn tail the file is rewritten
+ * A file that does not end in a seal is made durable anew at open, and so is its name (a failed
+ * sync marks pages clean, so to sync it is not enough; a process killed between the rename and the
+ * sync of the directory leaves no seal).  The same bytes are written over themselves and synced:
+ * whatever part of that a power cut leaves, they are the same.  With a torn tail the file is rewritten
  * instead, as it is when most of it is history: metadata.log.new is written, synced, renamed over
  * metadata.log, and the directory synced: a crash at any point leaves the one or the other. */
 #include "replicate/metadata_store_file.h"
@@ -494,6 +495,9 @@ static rl_status file_settle(struct rl_metadata_file *file, const struct rl_meta
         status = rl_disk_truncate(file->disk, file->fd, file->bytes);
     if (status == RL_OK || status == RL_ENOSPACE)
         status = rl_disk_sync(file->disk, file->fd);
+    /* Its name, too: whoever made the file may have been killed before that. */
+    if (status == RL_OK)
+        status = rl_disk_sync_directory(file->disk, file->directory);
     if (status != RL_OK)
         return status;
     file->durable_bytes = file->bytes;

@@ -734,6 +734,32 @@ Test(metadata_store, what_was_shown_after_a_kill_stays)
     rig_done(&rig);
 }
 
+/* The name of the file that the killed process made must last, too. */
+Test(metadata_store, kill_at_every_call_of_an_open_then_a_power_cut)
+{
+    rl_logger_set_sink(quiet, NULL);
+    for (uint32_t turn = 0; turn < 8 * 20; turn++) {    /* the call itself happens or not */
+        struct rig rig;
+        struct user u;
+        rig_init(&rig, 1, turn);
+        rig_boot(&rig, 1 + turn / 8);
+        (void)user_open(&u, &rig, "local:meta");
+        user_kill(&u);
+        cr_assert_eq(user_open(&u, &rig, "local:meta"), RL_OK);
+        cr_assert_eq(user_commit(&u, (struct rl_metadata_op[]){ put("a", "same size", 0) }, 1), RL_OK);
+        rig.cut = true;
+        user_close(&u);
+        rig_halt(&rig);
+        rl_mem_disk_crash(rig.disk);
+        rig_boot(&rig, 0);
+        cr_assert_eq(user_open(&u, &rig, "local:meta"), RL_OK);
+        expect_only(&u, "a");
+        user_close(&u);
+        rig_halt(&rig);
+        rig_done(&rig);
+    }
+}
+
 Test(metadata_store, no_space_for_a_second_file)
 {
     struct rig rig;
