@@ -241,6 +241,7 @@ struct sim_options {
     uint64_t seed;
     uint32_t operations;
     bool verbose;
+    bool trace;                         /* every call of the disk, to stderr */
     bool quiet_disk;                    /* no crash, no fault: for a trace */
 };
 

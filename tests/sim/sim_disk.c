@@ -4,7 +4,13 @@
  * done, or (a write) done in part; then control goes back to the world as if the process were gone. */
 #include "sim.h"
 #include "sim_heap.h"
+#include <stdio.h>
 #include <string.h>
+
+static const char *const call_names[RL_MEM_CALLS] = {
+    "open", "read", "write", "sync", "truncate", "allocate", "size", "rename", "unlink",
+    "make directory", "remove directory", "sync directory", "list", "lock", "close",
+};
 
 static struct sim_disk *mine(void)
 {
@@ -23,6 +29,10 @@ static bool note(enum rl_mem_call call, uint64_t a, uint64_t b, bool counts)
 {
     struct sim *sim = sim_now;
 
+    if (sim->options.trace)
+        fprintf(stderr, "%10.6f call %llu: %s %llu %llu\n", (double)rl_mem_now_ns(sim->mem) / 1e9,
+                (unsigned long long)sim->disk.calls, call_names[call], (unsigned long long)a,
+                (unsigned long long)b);
     sim_hash_number(sim, (uint64_t)call << 56 ^ a << 20 ^ b);
     if (!counts)
         return false;
@@ -42,6 +52,8 @@ static bool fails(uint32_t one_in, enum sim_count what)
 
 static void note_path(const char *path)
 {
+    if (sim_now->options.trace)
+        fprintf(stderr, "           %s\n", path);
     sim_hash_bytes(sim_now, path, strlen(path));
 }
 

@@ -28,7 +28,7 @@ static const bool count_must[] = {
 struct arguments {
     uint64_t seed;
     uint64_t seeds;                     /* so many, from seed on */
-    bool one_seed, exhaustive, once, verbose;
+    bool one_seed, exhaustive, once, verbose, trace;
     double minutes;
     uint32_t operations;
     const char *seed_file;
@@ -83,7 +83,8 @@ static void run_seed(const struct arguments *a, uint64_t seed)
 {
     uint64_t first[SIM_COUNT_KINDS], second[SIM_COUNT_KINDS];
 
-    running = (struct sim_options){ .seed = seed, .operations = a->operations, .verbose = a->verbose };
+    running = (struct sim_options){ .seed = seed, .operations = a->operations, .verbose = a->verbose,
+                                     .trace = a->trace };
     uint64_t hash = run_once(&running, first);
     if (!a->once && !a->verbose && run_once(&running, second) != hash) {
         fprintf(stderr, "FAILED seed %" PRIu64 ": two runs of it differ\n"
@@ -107,8 +108,9 @@ static bool parse(struct arguments *a, int argc, char **argv)
             a->once = true;
             continue;
         }
-        if (strcmp(argv[i], "--verbose") == 0) {
+        if (strcmp(argv[i], "--verbose") == 0 || strcmp(argv[i], "--trace") == 0) {
             a->verbose = true;
+            a->trace |= argv[i][2] == 't';
             continue;
         }
         if (strcmp(argv[i], "--seed") == 0) {
@@ -170,7 +172,7 @@ int main(int argc, char **argv)
 
     if (!parse(&a, argc, argv)) {
         fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N] [--exhaustive]\n"
-                "            [--seed-file FILE] [--once] [--verbose]\n");
+                "            [--seed-file FILE] [--once] [--verbose] [--trace]\n");
         return 2;
     }
     json_set_alloc_funcs(rl_alloc, rl_free);
