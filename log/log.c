@@ -167,6 +167,7 @@ struct rl_log_hot *rl_log_heat(struct rl_log *log)
         log->hot->dirty.log = log;
         log->hot->no_space.log = log;
         log->hot->flush_timer = (struct rl_timer){ .done = on_flush_timer, .arg = log };
+        log->hot->directory_dirty = log->names_doubted;
         rl_list_init(&log->hot->deleting);
     }
     return log->hot;

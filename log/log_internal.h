@@ -154,6 +154,7 @@ struct rl_log {
     int64_t end_offset;
     rl_status failure;
     bool closing;
+    bool names_doubted;                 /* at open: files may have names that a power cut takes */
     uint8_t snapshot_count;
     uint32_t busy;                      /* operations and jobs in flight that name this log */
     struct rl_segment *segments;        /* never empty; the last one is active */

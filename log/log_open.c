@@ -92,6 +92,8 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
     log->topic_id = identity->topic_id;
     log->partition = identity->partition;
     log->config = rl_log_config_take(manager, config);
+    /* A killed process may have made files, in a checkpoint perhaps, without syncing the directory. */
+    log->names_doubted = !start.clean;
     log->events = events;
     log->events_arg = events_arg;
     manager->log_count++;

@@ -165,6 +165,41 @@ Test(log_crash, a_kill_at_any_call_loses_nothing_written)       { run_all(false,
 Test(log_crash, a_power_cut_leaves_checkpoints_that_are_ahead)  { run_all(true, 150); }
 Test(log_crash, a_kill_leaves_checkpoints_that_are_ahead)       { run_all(false, 150); }
 
+/* A process is killed when the checkpoint knows a new segment and its file is there, but the file's
+ * name is not durable.  What the next one flushes into it has to last all the same. */
+Test(log_crash, a_segment_that_a_killed_process_made_keeps_its_name)
+{
+    struct fixture f;
+    struct promise promise = { -1, -1, 0 };
+
+    fixture_init(&f);
+    f.config.segment_bytes = 1000;
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, &promise, 1, 700);
+    flush(&f, &promise);
+    rl_mem_hold_helpers(f.mem, true);
+    append(&f, &promise, 1, 700);       /* rolls: one helper creates, another one saves */
+    rl_mem_settle(f.set);
+    cr_assert_eq(rl_mem_helpers_waiting(f.mem), 2);
+    rl_mem_run_helper_at(f.mem, 1);
+    rl_mem_run_helper_at(f.mem, 0);
+    fixture_crash(&f, false);
+    rl_mem_hold_helpers(f.mem, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 1);
+    model_truncate(&f.model, 1);
+    promise = (struct promise){ -1, -1, 1 };
+    append(&f, &promise, 1, 30);
+    flush(&f, &promise);
+    cr_assert_eq(promise.flushed, 2);
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 2);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
 /* The disk dies a second time, while the first death is repaired. */
 Test(log_crash, a_power_cut_during_recovery_loses_nothing_flushed)
 {

@@ -291,6 +291,8 @@ static inline void sim_hash_number(struct sim *sim, uint64_t x)
     sim->hash ^= sim->hash >> 29;
 }
 void sim_hash_bytes(struct sim *sim, const void *bytes, size_t count);
+/* One line of what happens, with --verbose. */
+void sim_say(struct sim *sim, const char *format, ...) RL_PRINTF(2, 3);
 /* Something is wrong: say what and how to see it again, end the process. */
 noreturn void sim_fail(struct sim *sim, const char *format, ...) RL_PRINTF(2, 3);
 /* The broker's code runs between these. */

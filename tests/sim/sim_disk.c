@@ -4,7 +4,6 @@
  * done, or (a write) done in part; then control goes back to the world as if the process were gone. */
 #include "sim.h"
 #include "sim_heap.h"
-#include <stdio.h>
 #include <string.h>
 
 static const char *const call_names[RL_MEM_CALLS] = {
@@ -21,7 +20,33 @@ static noreturn void die(struct sim *sim)
 {
     sim->disk.die_at = UINT64_MAX;
     sim_noted(sim, SIM_CRASH_IN_CALL, 1);
+    sim_say(sim, "it dies here");
     longjmp(sim->died, 1);
+}
+
+/* ---- the trace, for whoever looks for a cause ---- */
+
+static char *open_paths[1 << 16];       /* by descriptor, of this trace */
+
+static void trace_opened(int fd, const char *path)
+{
+    char **name = &open_paths[(uint32_t)fd % RL_ARRAY_COUNT(open_paths)];
+
+    if (!sim_now->options.trace)
+        return;
+    sim_world_free(*name);
+    *name = sim_world_strdup(path);
+}
+
+static void trace_call(enum rl_mem_call call, uint64_t a, uint64_t b)
+{
+    const char *path = call == RL_MEM_OPEN || open_paths[a % RL_ARRAY_COUNT(open_paths)] == NULL
+        ? "" : open_paths[a % RL_ARRAY_COUNT(open_paths)];
+
+    if (sim_now->options.trace)
+        sim_say(sim_now, "call %llu: %s %s %llu, %llu bytes", (unsigned long long)mine()->calls,
+                call_names[call], path, (unsigned long long)(b & UINT32_MAX),
+                (unsigned long long)(b >> 32));
 }
 
 /* Note a call; true: it is the last one, and happens or not as sim->disk.cut says. */
@@ -29,10 +54,7 @@ static bool note(enum rl_mem_call call, uint64_t a, uint64_t b, bool counts)
 {
     struct sim *sim = sim_now;
 
-    if (sim->options.trace)
-        fprintf(stderr, "%10.6f call %llu: %s %llu %llu\n", (double)rl_mem_now_ns(sim->mem) / 1e9,
-                (unsigned long long)sim->disk.calls, call_names[call], (unsigned long long)a,
-                (unsigned long long)b);
+    trace_call(call, a, b);
     sim_hash_number(sim, (uint64_t)call << 56 ^ a << 20 ^ b);
     if (!counts)
         return false;
@@ -47,13 +69,14 @@ static bool fails(uint32_t one_in, enum sim_count what)
         return false;
     sim->disk.faulty = true;
     sim_noted(sim, what, 1);
+    sim_say(sim, "the disk fails");
     return true;
 }
 
 static void note_path(const char *path)
 {
     if (sim_now->options.trace)
-        fprintf(stderr, "           %s\n", path);
+        sim_say(sim_now, "    %s", path);
     sim_hash_bytes(sim_now, path, strlen(path));
 }
 
@@ -77,8 +100,10 @@ static rl_status disk_open(struct rl_disk *d, const char *path, uint32_t flags, 
     if (fails(mine()->faults.other, SIM_FAIL_OTHER))
         return sim_one_in(sim_now, 2) ? RL_EIO : RL_EMFILE;
     rl_status status = mine()->inner->open(d, path, flags, ret_fd);
-    if (status == RL_OK)
+    if (status == RL_OK) {
+        trace_opened(*ret_fd, path);
         keep(RL_MEM_OPEN, *ret_fd, flags, path, NULL, 0, NULL, 0);
+    }
     LAST_AFTER(last);
     return status;
 }

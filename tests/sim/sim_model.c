@@ -85,6 +85,8 @@ void sim_model_acknowledged(struct sim *sim, uint32_t id, int64_t base_offset)
     if (b->attempts > 1 && b->idempotent && b->offset == base_offset)
         sim_noted(sim, SIM_SUPPRESSED, 1);
     stands(sim, id, base_offset);
+    sim_say(sim, "acknowledged: partition %u offset %lld batch %u acks=%d", b->partition,
+            (long long)base_offset, id, b->acks);
     b->acknowledged = true;
     b->acknowledged_at = RL_MIN(b->acknowledged_at, sim->disk.calls);
     p->kill_end = RL_MAX(p->kill_end, base_offset + b->records);
@@ -213,6 +215,9 @@ void sim_model_audit(struct sim *sim, uint32_t partition, const struct sim_serve
     struct sim_partition *p = &m->partitions[partition];
     int64_t must_end = p->end == SIM_END_CUT ? p->cut_end : p->kill_end;
 
+    sim_say(sim, "audit: partition %u (%s-%d) ends at %lld, known %lld, must %lld, epoch %d", partition,
+            m->topics[p->topic].name, p->index, (long long)end_offset, (long long)p->known,
+            (long long)must_end, epoch);
     if (end_offset < must_end)
         sim_fail(sim, "%s-%d ends at offset %lld after a %s, but everything before %lld %s",
                  m->topics[p->topic].name, p->index, (long long)end_offset,

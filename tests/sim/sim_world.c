@@ -40,6 +40,19 @@ static void keep_line(void *arg, enum rl_log_level level, const char *line, size
     log_next++;
 }
 
+void sim_say(struct sim *sim, const char *format, ...)
+{
+    va_list args;
+
+    if (!sim->options.verbose)
+        return;
+    fprintf(stderr, "%10.6f ", (double)rl_mem_now_ns(sim->mem) / 1e9);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 noreturn void sim_fail(struct sim *sim, const char *format, ...)
 {
     va_list args;
@@ -181,6 +194,8 @@ static void end_by_crash(struct sim *sim, enum sim_end end)
     static const uint32_t keep_percents[] = { 0, 10, 50, 90, 100 };
     uint32_t torn = 0;
 
+    sim_say(sim, "---- %s at disk call %llu", end == SIM_END_CUT ? "a power cut" : "a kill",
+            (unsigned long long)sim->disk.calls);
     sim->may_die = false;
     sim->disk.die_at = UINT64_MAX;
     sim_broker_kill(sim->broker);
@@ -216,6 +231,7 @@ bool sim_start(struct sim *sim, uint32_t shards)
 {
     bool calm = sim->calm;
 
+    sim_say(sim, "---- a start with %u shards", shards);
     sim->disk.faulty = false;
     if (!has_come_up(sim, shards)) {
         if (!sim->disk.faulty)
@@ -232,6 +248,7 @@ bool sim_start(struct sim *sim, uint32_t shards)
 
 void sim_stop(struct sim *sim)
 {
+    sim_say(sim, "---- a clean stop");
     lose_clients(sim);
     sim->up = false;
     sim_broker_stop(sim->broker);
