@@ -4,6 +4,7 @@ Failures: a broker that is not ready in time raises Failed with the end of its l
 started here are ended, by their process id; they die with the runner, however it ends."""
 import ctypes
 import os
+import random
 import re
 import signal
 import socket
@@ -18,10 +19,20 @@ class Failed(Exception):
     """Something that must hold did not."""
 
 
+class Unavailable(Exception):
+    """This cannot run here; the text says what is missing."""
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ephemeral range, so that no outgoing connection takes it while the broker is dead."""
+    while True:
+        port = random.randint(15000, 30000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def die_with_parent():

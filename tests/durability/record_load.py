@@ -40,25 +40,63 @@ def create_topic(address, topic, partitions, config=None):
     raise Failed(f"topic {topic} did not get leaders")
 
 
-class Writer(threading.Thread):
-    """Sends to all partitions in turn until told to end; `acknowledged` grows by callbacks."""
+class Load:
+    """What every writer knows of its records, whichever client sends them."""
 
-    def __init__(self, name, address, topic, partitions, acks, records_per_second=3000,
-                 size=200, compression="none"):
-        super().__init__(daemon=True)
-        self.writer, self.topic, self.partitions, self.acks = name, topic, partitions, acks
-        self.interval, self.size = 1.0 / records_per_second, size
+    def __init__(self, name, parts):
+        self.writer, self.parts = name, list(parts)
         self.lock = threading.Lock()
         self.acknowledged = {}          # (partition, number) -> offset
         self.refused = {}               # (partition, number) -> error name
         self.fatal = None
-        self.sent = [0] * partitions
+        self.sent = {p: 0 for p in self.parts}
+
+    def noted(self):
+        with self.lock:
+            return dict(self.acknowledged)
+
+    def count(self):
+        return len(self.acknowledged)
+
+    def wait_for_more(self, seconds=30, records=1):
+        """Until so many were acknowledged since now; or the writer has ended."""
+        wanted, give_up = self.count() + records, time.monotonic() + seconds
+        while self.count() < wanted and self.fatal is None:
+            if time.monotonic() > give_up:
+                raise Failed(f"writer {self.writer}: {self.count() + records - wanted} of {records} records "
+                             f"were acknowledged within {seconds} s")
+            time.sleep(0.002)
+
+    def stop(self):
+        """Whatever state it is in: no more records; does not wait."""
+        raise NotImplementedError
+
+
+class Noted:
+    """A writer with what was acknowledged at some moment, while it goes on."""
+
+    def __init__(self, load):
+        self.writer, self.sent, self.acknowledged = load.writer, load.sent, load.noted()
+
+    def noted(self):
+        return self.acknowledged
+
+
+class Writer(Load, threading.Thread):
+    """librdkafka; sends to its partitions in turn until told to end; `acknowledged` grows by callbacks."""
+
+    def __init__(self, name, address, topic, parts, acks, records_per_second=3000,
+                 size=200, compression="none", timeout_ms=120000):
+        threading.Thread.__init__(self, daemon=True)
+        Load.__init__(self, name, range(parts) if isinstance(parts, int) else parts)
+        self.topic, self.acks = topic, acks
+        self.interval, self.size = 1.0 / records_per_second, size
         self.ending = threading.Event()
         idempotent = acks == -1
         self.producer = Producer({
             "bootstrap.servers": address, "acks": acks, "enable.idempotence": idempotent,
             "message.send.max.retries": 2147483647 if idempotent else 0,
-            "message.timeout.ms": 120000 if idempotent else 10000, "retry.backoff.ms": 10,
+            "message.timeout.ms": timeout_ms if idempotent else 10000, "retry.backoff.ms": 10,
             "reconnect.backoff.ms": 5, "reconnect.backoff.max.ms": 50, "linger.ms": 2,
             "batch.num.messages": 20, "compression.type": compression,
             "topic.metadata.refresh.interval.ms": 1000, "log_level": 0,
@@ -86,7 +124,7 @@ class Writer(threading.Thread):
             self.fatal = str(error)
 
     def send(self, turn):
-        partition = turn % self.partitions
+        partition = self.parts[turn % len(self.parts)]
         number = self.sent[partition]
         size = self.size if turn % 50 else self.size * 100
         try:
@@ -102,7 +140,11 @@ class Writer(threading.Thread):
             time.sleep(self.interval * 10)
         return turn + 1
 
+    def stop(self):
+        self.ending.set()
+
     def end(self, seconds=60):
+        """How many records are neither acknowledged nor refused."""
         self.ending.set()
         self.join()
         left = self.producer.flush(seconds)
@@ -110,28 +152,16 @@ class Writer(threading.Thread):
             raise Failed(f"writer {self.writer}: {self.fatal}")
         return left
 
-    def noted(self):
-        with self.lock:
-            return dict(self.acknowledged)
 
-    def wait_for_more(self, seconds=30):
-        """Until something was acknowledged since now; or the writer has ended."""
-        before, give_up = len(self.acknowledged), time.monotonic() + seconds
-        while len(self.acknowledged) == before and self.is_alive():
-            if time.monotonic() > give_up:
-                raise Failed(f"writer {self.writer}: nothing was acknowledged within {seconds} s")
-            time.sleep(0.002)
-
-
-def read_all(address, topic, partitions, seconds=120):
-    """[[(offset, value)]] of every partition, from its start to its end."""
+def read_all(address, topic, partitions, seconds=120, only=None):
+    """[[(offset, value)]] of every partition, from its start to its end; only: a list of partitions."""
     consumer = Consumer({"bootstrap.servers": address, "group.id": "none", "check.crcs": True,
                          "enable.auto.commit": False, "enable.partition.eof": True,
                          "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20,
                          "log_level": 0, "reconnect.backoff.ms": 5})
     records = [[] for _ in range(partitions)]
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
-    open_partitions = set(range(partitions))
+    open_partitions = set(range(partitions) if only is None else only)
+    consumer.assign([TopicPartition(topic, p, 0) for p in sorted(open_partitions)])
     give_up = time.monotonic() + seconds
     try:
         while open_partitions:
@@ -163,7 +193,7 @@ def problems_of(writers, records, lossy=(), gaps=False):
                 problems.append(f"hole: partition {partition} {rows[i - 1][0]} then {offset}")
             words = value.split(b" ", 3)
             name, at, number = words[0].decode(errors="replace"), int(words[1]), int(words[2])
-            if (name not in by_name or at != partition or number >= by_name[name].sent[at] or
+            if (name not in by_name or at != partition or number >= by_name[name].sent.get(at, 0) or
                     value != value_of(name, at, number, len(value))):
                 problems.append(f"invented: partition {partition} offset {offset} {value[:40]!r}")
                 continue

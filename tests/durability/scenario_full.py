@@ -9,7 +9,7 @@ import time
 from confluent_kafka import Producer
 
 from broker_process import Broker, Failed
-from cut_mount import CutMount
+from mounts import ShutdownMount
 from record_load import Writer, check, create_topic, read_all
 
 PARTITIONS = 2
@@ -57,7 +57,7 @@ def wait_for(what, holds, seconds):
 
 
 def full_disk(options, directory, shards, keeps_free):
-    mount = CutMount(directory, megabytes=64)
+    mount = ShutdownMount(directory, megabytes=64)
     broker = Broker(options.binary, f"{mount.path}/data", f"{directory}/broker.log", shards,
                     ["log.segment.bytes=1048576", "log.retention.ms=-1",
                      f"ringlog.log.min.free.bytes={-1 if keeps_free else 0}"])
@@ -104,7 +104,7 @@ def full_disk(options, directory, shards, keeps_free):
             w.ending.set()
         broker.kill()
         mount.close()
-    return (f"3 times full, {acknowledged} acknowledged, "
+    return ({"full disks": 3, "records acknowledged": acknowledged},
             f"{'starts' if started_full else 'does not start'} on a full disk")
 
 

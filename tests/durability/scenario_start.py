@@ -43,5 +43,5 @@ def start_times(options, directory, partitions):
             end()
     finally:
         broker.kill()
-    return (f"{options.megabytes} MiB in {partitions} partitions: " +
+    return ({"starts timed": len(times)}, f"{options.megabytes} MiB in {partitions} partitions: " +
             ", ".join(f"{name} {ms} ms" for name, ms in times.items()))
