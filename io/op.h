@@ -66,7 +66,7 @@ struct rl_op {
     const void *ret_data;
     size_t ret_bytes;
     /* io/ only */
-    bool in_flight;
+    bool in_flight, cancelled;          /* cancelled: an early end was asked for */
     struct rl_shard *home;
     struct rl_op *next;                 /* backend's queue, or the shard's completed list */
     uint64_t backend_word[6];
@@ -75,7 +75,7 @@ struct rl_op {
 /* Hand the operation over.  Shard thread.  Never fails and never calls done directly: errors
  * arrive through done. */
 void rl_submit(struct rl_shard *shard, struct rl_op *op);
-/* Ask for an early end of an operation in flight; its done still runs.  Not for JOB and SYNC. */
+/* Ask for an early end of an operation in flight; its done still runs, later.  Not for JOB, SYNC. */
 void rl_cancel(struct rl_shard *shard, struct rl_op *op);
 
 #endif

@@ -282,6 +282,7 @@ void rl_submit(struct rl_shard *shard, struct rl_op *op)
     RL_ASSERT(shard == rl_self);
     RL_ASSERT(!op->in_flight && op->done != NULL);
     op->in_flight = true;
+    op->cancelled = false;
     op->home = shard;
     op->status = RL_OK;
     op->more = false;
@@ -295,8 +296,10 @@ void rl_cancel(struct rl_shard *shard, struct rl_op *op)
 {
     RL_ASSERT(shard == rl_self);
     RL_ASSERT(op->kind != RL_OP_JOB && op->kind != RL_OP_SYNC);
-    if (op->in_flight)
-        shard->backend->cancel(shard, op);
+    if (!op->in_flight || op->cancelled)
+        return;
+    op->cancelled = true;
+    shard->backend->cancel(shard, op);
 }
 
 void rl_shard_complete(struct rl_shard *shard, struct rl_op *op)

@@ -56,9 +56,8 @@ enum {
 /* backend_word of an operation in the ring */
 enum {
     WORD_TOTAL = 0,                     /* SEND: bytes asked for */
-    WORD_CANCELLED = 1,                 /* cancel was asked for: do not arm again */
-    WORD_RESULT = 2,                    /* SEND without a copy: of the first completion... */
-    WORD_SENT = 3,                      /* ...which was seen */
+    WORD_RESULT = 1,                    /* SEND without a copy: of the first completion... */
+    WORD_SENT = 2,                      /* ...which was seen */
 };
 
 struct rl_uring {
@@ -193,7 +192,6 @@ static rl_status uring_connect(struct rl_uring *uring, struct rl_op *op)
     if (fd < 0)
         return rl_status_from_errno(errno);
     op->ret_fd = fd;
-    op->backend_word[WORD_CANCELLED] = 0;
     uring_arm(uring, op);
     return RL_OK;
 }
@@ -203,6 +201,8 @@ static void uring_on_resolved(struct rl_shard *shard, struct rl_msg *msg)
 {
     struct rl_op *op = rl_helper_op(msg);
 
+    if (op->cancelled)
+        op->status = RL_ECANCELLED;
     if (op->status == RL_OK)
         op->status = uring_connect(uring_of(shard), op);
     if (op->status != RL_OK)
@@ -239,7 +239,6 @@ static void uring_submit(struct rl_shard *shard, struct rl_op *op)
     case RL_OP_RECEIVE:
     case RL_OP_RECEIVE_INTO:
     case RL_OP_SEND:
-        op->backend_word[WORD_CANCELLED] = 0;
         uring_arm(uring, op);
         break;
     case RL_OP_SEND_FILE:
@@ -262,10 +261,9 @@ static void uring_cancel(struct rl_shard *shard, struct rl_op *op)
 {
     struct rl_uring *uring = uring_of(shard);
 
-    /* While a helper looks up a name there is nothing to cancel yet; the connect follows. */
+    /* While a helper looks up a name there is nothing to cancel: uring_on_resolved will see it. */
     if (op->kind == RL_OP_CONNECT && op->ret_fd < 0)
         return;
-    op->backend_word[WORD_CANCELLED] = 1;
     if (op->kind == RL_OP_SEND && op->send.zero_copy && op->backend_word[WORD_SENT] != 0) {
         uring_disconnect(op->fd);
         return;
@@ -300,7 +298,7 @@ static void uring_recycle(struct rl_uring *uring, uint32_t slot)
 /* The request has ended although its operation goes on: arm it again, or end it. */
 static void uring_continue(struct rl_shard *shard, struct rl_uring *uring, struct rl_op *op)
 {
-    if (op->backend_word[WORD_CANCELLED] == 0) {
+    if (!op->cancelled) {
         uring_arm(uring, op);
         return;
     }
@@ -385,7 +383,7 @@ static void uring_on_send(struct rl_shard *shard, struct rl_op *op, int result)
     op->status = uring_status(op, result);
     op->ret_bytes = result > 0 ? (size_t)result : 0;
     if (result >= 0 && (uint64_t)result < op->backend_word[WORD_TOTAL])
-        op->status = op->backend_word[WORD_CANCELLED] != 0 ? RL_ECANCELLED : RL_EIO;
+        op->status = op->cancelled ? RL_ECANCELLED : RL_EIO;
     rl_shard_complete(shard, op);
 }
 
@@ -404,7 +402,7 @@ static void uring_on_send_zero_copy(struct rl_shard *shard, struct rl_uring *uri
         op->backend_word[WORD_SENT] = 1;
     }
     if ((flags & IORING_CQE_F_MORE) != 0) {
-        if (op->backend_word[WORD_CANCELLED] != 0 ||
+        if (op->cancelled ||
             (result >= 0 && (uint64_t)result < op->backend_word[WORD_TOTAL]))
             uring_disconnect(op->fd);
         return;

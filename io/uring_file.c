@@ -27,14 +27,13 @@
 #define STEP_BYTES ((size_t)1 << 20)    /* per operation and turn; also what a pipe should hold */
 #define SAMPLE_BYTES ((uint64_t)64 << 10)
 
-/* backend_word; uring.c has 0 and 1 for all kinds */
+/* backend_word */
 enum {
     WORD_SENT = 0,
-    WORD_CANCELLED = 1,
-    WORD_PIPE = 2,                      /* read end + 1, write end + 1 above; 0: none */
-    WORD_PIPED = 3,                     /* bytes in it */
-    WORD_NEED = 4,                      /* what the ring does for us; NEED_COPY */
-    WORD_LOADED = 5,                    /* place, + 1, that was loaded last: it should be there now */
+    WORD_PIPE = 1,                      /* read end + 1, write end + 1 above; 0: none */
+    WORD_PIPED = 2,                     /* bytes in it */
+    WORD_NEED = 3,                      /* what the ring does for us; NEED_COPY */
+    WORD_LOADED = 4,                    /* place, + 1, that was loaded last: it should be there now */
 };
 /* With WORD_NEED: this file system has no splice. */
 #define NEED_COPY ((uint64_t)1 << 8)
@@ -281,7 +280,7 @@ static enum outcome step_once(struct rl_uring_files *files, struct rl_op *op)
     const uint64_t pos = op->send_file.pos + sent;
     const size_t bytes = (size_t)RL_MIN(op->send_file.bytes - sent, STEP_BYTES);
 
-    if (op->backend_word[WORD_CANCELLED] != 0)
+    if (op->cancelled)
         return step_end(files, op, RL_ECANCELLED);
     if (op->backend_word[WORD_PIPED] > 0)
         return step_empty_pipe(files, op);
@@ -365,7 +364,7 @@ void rl_uring_file_on_result(struct rl_uring_files *files, struct rl_op *op, int
     op->backend_word[WORD_NEED] &= NEED_COPY;
     if (need == RL_URING_FILE_FILL && result > 0)
         op->backend_word[WORD_PIPED] = (uint64_t)result;
-    if (op->backend_word[WORD_CANCELLED] != 0)
+    if (op->cancelled)
         (void)step_end(files, op, RL_ECANCELLED);
     else if (result < 0 && result != -EAGAIN && result != -EINTR)
         (void)step_end(files, op, RL_EIO);

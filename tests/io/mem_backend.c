@@ -11,7 +11,7 @@
 #define MEM_WALL_MS_START INT64_C(1795348800000)        /* 2026-11-22T12:00:00Z */
 #define MEM_SETTLE_ROUNDS 10000000
 
-enum { WORD_CANCELLED = 5, WORD_HELPED = 4 };
+enum { WORD_HELPED = 4 };
 
 struct mem_shard {
     struct rl_op *first, *last;         /* in flight */
@@ -224,12 +224,12 @@ static void mem_submit(struct rl_shard *shard, struct rl_op *op)
 static void mem_cancel(struct rl_shard *shard, struct rl_op *op)
 {
     (void)shard;
-    op->backend_word[WORD_CANCELLED] = 1;
+    (void)op;                           /* the next turn sees op->cancelled */
 }
 
 static bool mem_progress(struct rl_mem *mem, struct rl_op *op)
 {
-    if (op->backend_word[WORD_CANCELLED] == 0)
+    if (!op->cancelled)
         return mem_net_progress(mem, op);
     op->more = false;
     op->status = RL_ECANCELLED;

@@ -522,6 +522,30 @@ Test(ops, long_jobs_never_keep_a_sync_waiting)
         remote_wait(&jobs[i]);
 }
 
+/* The look-up waits behind jobs, so the cancel is there first. */
+Test(ops, a_connect_is_cancelled_while_its_name_is_looked_up)
+{
+    enum { JOBS = 10 };
+    struct remote_op jobs[JOBS];
+    struct remote_op connect = { .op = { .kind = RL_OP_CONNECT, .connect = { "localhost", 1 } } };
+
+    sem_init(&job_runs, 0, 0);
+    sem_init(&job_may_end, 0, 0);
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = (struct remote_op){ .op = { .kind = RL_OP_JOB, .job.run = job_blocks } };
+        remote_submit(shard, &jobs[i]);
+    }
+    remote_submit(shard, &connect);
+    remote_run(shard, remote_cancel_here, &connect);
+    for (int i = 0; i < JOBS; i++)
+        sem_post(&job_may_end);
+    remote_wait(&connect);
+    cr_assert_eq(connect.op.status, RL_ECANCELLED);
+    cr_assert_eq(connect.op.ret_fd, -1);
+    for (int i = 0; i < JOBS; i++)
+        remote_wait(&jobs[i]);
+}
+
 /* ---- quiet ---- */
 
 Test(idle, four_shards_with_connections_do_not_wake)
