@@ -17,7 +17,8 @@
  *
  * Failures: a short or failed write is rolled back (file truncated to what was acknowledged as
  * written) and a failed sync is never retried: the log fails, on_failed runs, appends and reads
- * answer RL_EIO (or RL_ENOSPACE, which heals) until it is opened again.
+ * answer RL_EIO (or RL_ENOSPACE, which heals) until it is opened again.  After a failed sync that
+ * rebuilds it from what the device has.
  *
  * Everything here runs on the log's home shard unless it says "helper": those functions block
  * and run inside an RL_OP_JOB, or before the shard serves. */
@@ -79,7 +80,16 @@ rl_status rl_log_delete_directory(struct rl_disk *disk, const char *data_dir,
 /* Helper, once at start before any open: remove leftovers (*.deleted directories), decide
  * whether the last run ended cleanly, and note that this one is running.  ret_clean: logs may
  * be opened by their checkpoints.  Also tells whether the very same mount is still there. */
-struct rl_log_start { bool clean; bool same_mount; };
+struct rl_log_flushed {
+    int64_t offset;                     /* before it everything is on stable storage; 0: not known */
+    int64_t segment_base;
+    uint32_t pos;                       /* there; 0: the segment before is whole */
+};
+struct rl_log_start {
+    bool clean;
+    bool same_mount;
+    struct rl_log_flushed flushed;      /* of a log that failed and is opened again */
+};
 rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir, struct rl_log_start *ret_start);
 /* Helper, once all logs are open after a start that was neither clean nor on the same mount: from
  * now on a kill loses nothing that was written, and the next start may rely on that. */
@@ -99,6 +109,9 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
  * done(arg) on the shard; log is gone then.  clean == false: drop without touching files (for
  * deleted topics and failed logs). */
 void rl_log_close(struct rl_log *log, bool clean, void (*done)(void *arg), void *arg);
+/* How to open a log again that has failed, once it is closed: what was on stable storage is told to
+ * the recovery, which refuses to do with less. */
+struct rl_log_start rl_log_start_again(const struct rl_log *log);
 void rl_log_set_config(struct rl_log *log, const struct rl_log_config *config);
 
 /* log start <= ... <= log end, all Kafka offsets; written and flushed are exclusive ends. */

@@ -77,6 +77,16 @@ static void on_opened(struct rl_op *op)
     done(arg, status, log);
 }
 
+struct rl_log_start rl_log_start_again(const struct rl_log *log)
+{
+    const struct rl_segment *seg = &log->segments[rl_log_segment_at(log, log->flushed_offset)];
+
+    RL_OBJ(log, LOG);
+    return (struct rl_log_start){ .flushed = {
+        .offset = log->flushed_offset, .segment_base = seg->base_offset,
+        .pos = seg->base_offset == log->flushed_offset ? 0 : seg->synced_bytes } };
+}
+
 void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
                  const struct rl_log_config *config, struct rl_log_start start,
                  const struct rl_log_events *events, void *events_arg,
@@ -104,7 +114,7 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
     rl_log_directory(log, open->directory);
     open->recovery = (struct rl_recovery){
         .disk = shard->disk, .directory = open->directory, .topic_id = identity->topic_id,
-        .same_mount = start.same_mount, .cut_offset = INT64_MAX,
+        .same_mount = start.same_mount, .flushed = start.flushed, .cut_offset = INT64_MAX,
         .index_interval_bytes = config->index_interval_bytes, .wall_ms = shard->wall_ms,
         .producer_id_expiration_ms = manager->producer_id_expiration_ms,
         .seed = rl_shard_random(shard),

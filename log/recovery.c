@@ -96,7 +96,13 @@ static rl_status find_segments(struct rl_recovering *run)
             run->r->changed = true;
         }
     }
-    return run->r->segment_count > 0 ? RL_OK : create_first(run, first);
+    if (run->r->segment_count > 0)
+        return RL_OK;
+    if (run->r->flushed.offset <= first)
+        return create_first(run, first);
+    RL_ERROR("log", "%s: all segments are missing, but their records were on stable storage; nothing "
+             "was changed", run->r->directory);
+    return RL_ECORRUPT;
 }
 
 /* The true sizes of those that are not simply believed. */
@@ -129,6 +135,33 @@ static bool trust(struct rl_recovering *run, struct rl_log_point point)
     run->trusted_segment = i;
     run->trusted = point;
     return true;
+}
+
+/* Whoever held the log open until now knows better than the checkpoint what was on stable storage.
+ * (Not where segments follow that no checkpoint describes yet: they have to be walked.) */
+static rl_status raise_recovery_point(struct rl_recovering *run)
+{
+    const struct rl_recovery *r = run->r;
+    uint32_t i = r->segment_count;
+    uint64_t bytes = 0;
+
+    if (r->flushed.offset == 0 || !run->has_checkpoint ||
+        r->flushed.offset <= run->checkpoint.recovery.offset)
+        return RL_OK;
+    while (i > 1 && r->segments[i - 1].base_offset >= r->flushed.offset)
+        i--;
+    const struct rl_segment *seg = &r->segments[i - 1];
+    if (r->flushed.pos > 0 && (seg->base_offset != r->flushed.segment_base ||
+                               measure(run, i - 1, &bytes) != RL_OK || bytes < r->flushed.pos)) {
+        RL_ERROR("log", "%s/%020" PRId64 ".log is missing or ends before position %u, up to which it "
+                 "was on stable storage; nothing was changed", r->directory,
+                 r->flushed.segment_base, r->flushed.pos);
+        return RL_ECORRUPT;
+    }
+    if (i <= run->known_count)
+        run->checkpoint.recovery = (struct rl_log_point){
+            r->flushed.offset, r->flushed.pos > 0 ? r->flushed.pos : seg->size_bytes };
+    return RL_OK;
 }
 
 static rl_status choose_trusted(struct rl_recovering *run)
@@ -241,29 +274,6 @@ static rl_status cut(struct rl_recovering *run, uint32_t i, const struct rl_segm
     return status != RL_OK || rl_recovery_is_proven(run) ? status : sync_or_mark(run, walk->fd);
 }
 
-/* The bytes behind the recovery point were the subject of a failed sync: the kernel may believe
- * that they are on the device.  Write them again, so that the next sync is true. */
-static rl_status rewrite(struct rl_recovering *run, uint32_t i, const struct rl_segment_walk *walk)
-{
-    enum { STEP_BYTES = 256 << 10 };
-    uint32_t pos = i == run->trusted_segment ? run->trusted.pos : 0;
-    uint8_t *bytes = rl_alloc(STEP_BYTES);
-    rl_status status = RL_OK;
-
-    while (status == RL_OK && pos < walk->pos) {
-        size_t step = RL_MIN((size_t)(walk->pos - pos), (size_t)STEP_BYTES), done;
-        struct iovec iov = { bytes, step };
-        status = rl_disk_read(run->r->disk, walk->fd, pos, bytes, step, &done);
-        if (status == RL_OK && done < step)
-            status = RL_EIO;
-        if (status == RL_OK)
-            status = rl_disk_write(run->r->disk, walk->fd, pos, &iov, 1, &done);
-        pos += (uint32_t)step;
-    }
-    rl_free(bytes);
-    return status == RL_OK ? rl_disk_sync(run->r->disk, walk->fd) : status;
-}
-
 /* Segment i is walked and another one follows: its index is complete. */
 static void seal(struct rl_recovering *run, uint32_t i)
 {
@@ -293,8 +303,6 @@ static rl_status walk_all(struct rl_recovering *run)
         status = rl_recovery_walk_segment(run, i, &walk, &end);
         if (status == RL_OK && end)
             status = cut(run, i, &walk);
-        if (status == RL_OK && run->files.sync_failed)
-            status = rewrite(run, i, &walk);
         rl_disk_close(r->disk, walk.fd);
         if (status != RL_OK)
             return status;
@@ -468,10 +476,9 @@ static void load_checkpoint(struct rl_recovering *run)
     rl_text_done(&file);
 }
 
-static rl_status finish(struct rl_recovering *run)
+static void finish(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
-    char path[RL_PATH_BYTES];
 
     rl_producer_state_expire(run->producers, r->wall_ms, r->producer_id_expiration_ms);
     if (rl_producer_state_count(run->producers) > 0) {
@@ -486,12 +493,17 @@ static rl_status finish(struct rl_recovering *run)
     rl_epoch_cache_truncate_start(&r->epochs, r->start_offset);
     set_flushed(run);
     keep_snapshots(run);
-    if (!run->files.sync_failed)
-        return RL_OK;
-    r->changed = true;
-    rl_sync_failed_path(r->directory, path);
-    rl_status status = rl_disk_unlink(r->disk, path);
-    return status == RL_OK ? rl_disk_sync_directory(r->disk, r->directory) : status;
+}
+
+/* All that is left is on the device now, and nothing on disk says otherwise. */
+static rl_status remove_mark(struct rl_recovering *run)
+{
+    char path[RL_PATH_BYTES];
+
+    run->r->changed = true;
+    rl_sync_failed_path(run->r->directory, path);
+    rl_status status = rl_disk_unlink(run->r->disk, path);
+    return status == RL_OK ? rl_disk_sync_directory(run->r->disk, run->r->directory) : status;
 }
 
 /* What the checkpoint on disk says is true of the log as it is now; none says nothing wrong. */
@@ -518,7 +530,11 @@ static rl_status recover(struct rl_recovering *run)
     load_checkpoint(run);
     status = find_segments(run);
     if (status == RL_OK)
+        status = raise_recovery_point(run);
+    if (status == RL_OK)
         status = choose_trusted(run);
+    if (status == RL_OK && run->files.sync_failed)
+        status = rl_recovery_rebuild(run);
     if (status != RL_OK)
         return status;
     lower_trust_to_cut(run);
@@ -538,9 +554,12 @@ static rl_status recover(struct rl_recovering *run)
         if (status == RL_OK && is_doubtful(run))
             status = sync_all(run);
     }
-    if (status == RL_OK)
-        status = finish(run);
-    return status == RL_OK && !clean && !still_holds(run) ? replace_checkpoint(run) : status;
+    if (status != RL_OK)
+        return status;
+    finish(run);
+    if (!clean && !still_holds(run))
+        status = replace_checkpoint(run);
+    return status == RL_OK && run->files.sync_failed ? remove_mark(run) : status;
 }
 
 rl_status rl_recovery_run(struct rl_recovery *recovery)

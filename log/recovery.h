@@ -13,7 +13,8 @@
  *     nothing sound behind it is cut.
  *     A start on the same mount waits for no sync: it would wait for all that was just written.
  *   - After a failed sync (the mark in the directory) bytes behind the recovery point may be in
- *     memory only: they are written again and synced before they count. */
+ *     memory only, and the page cache does not tell: segments from there on are copied from what
+ *     the device has into new files (rebuild.c), synced, and only then walked. */
 #ifndef RL_LOG_RECOVERY_H
 #define RL_LOG_RECOVERY_H
 
@@ -29,6 +30,7 @@ struct rl_recovery {
     const char *directory;
     struct rl_uuid topic_id;
     bool same_mount;
+    struct rl_log_flushed flushed;      /* what was on stable storage, if that is known */
     int64_t cut_offset;                 /* batches from here on are cut; INT64_MAX: none */
     int32_t index_interval_bytes;
     int64_t wall_ms;

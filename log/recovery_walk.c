@@ -176,7 +176,8 @@ static void begin_index(struct rl_recovering *run, uint32_t i, struct rl_segment
  * flushed; on a proven mount nothing in the middle can be torn. */
 static bool may_be_damage(const struct rl_recovering *run)
 {
-    return !run->has_checkpoint || rl_recovery_is_proven(run);
+    return !run->has_checkpoint || rl_recovery_is_proven(run) ||
+           run->r->end_offset < run->r->flushed.offset;
 }
 
 /* Is there a sound batch behind a damaged one?  Then it is damage, not the end.  On true the walk

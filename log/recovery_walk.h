@@ -39,4 +39,10 @@ void rl_recovery_walk_trusted(struct rl_recovering *run);
 rl_status rl_recovery_walk_segment(struct rl_recovering *run, uint32_t i,
                                    struct rl_segment_walk *walk, bool *ret_end);
 
+
+/* rebuild.c: after a failed sync, replace every segment from the trusted point on by a copy of what
+ * the device has of it.  RL_ECORRUPT: that is less than was on stable storage (told, and the old
+ * file is kept); RL_EIO; RL_ENOSPACE.  What was replaced is sound by itself: it may be run again. */
+rl_status rl_recovery_rebuild(struct rl_recovering *run);
+
 #endif

@@ -267,3 +267,34 @@ void rl_controller_delete_topic(struct rl_shard *from, struct rl_delete_topic *c
     call->msg.handle = on_delete;
     rl_shard_post(rl_shard_peer(from, 0), &call->msg);
 }
+
+static void on_raise_answer(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_raise_epoch *call = RL_CONTAINER_OF(msg, struct rl_raise_epoch, msg);
+    (void)shard;
+    call->done(call);
+}
+
+void rl_controller_raise_answer(struct rl_raise_epoch *call, rl_status status)
+{
+    call->status = status;
+    call->msg.handle = on_raise_answer;
+    rl_shard_post(call->from, &call->msg);
+}
+
+static void on_raise(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_raise_epoch *call = RL_CONTAINER_OF(msg, struct rl_raise_epoch, msg);
+    struct rl_controller *c = controller_of(shard);
+    if (c != NULL)
+        rl_controller_topic_raise(c, call);
+    else
+        rl_controller_raise_answer(call, RL_ESTOPPING);
+}
+
+void rl_controller_raise_epoch(struct rl_shard *from, struct rl_raise_epoch *call)
+{
+    call->from = from;
+    call->msg.handle = on_raise;
+    rl_shard_post(rl_shard_peer(from, 0), &call->msg);
+}

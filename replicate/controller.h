@@ -79,6 +79,20 @@ struct rl_delete_topic {
 };
 void rl_controller_delete_topic(struct rl_shard *from, struct rl_delete_topic *call);
 
+/* A topic's partitions shall lead in a higher epoch: one of them lost records that were seen. */
+struct rl_raise_epoch {
+    struct rl_uuid topic_id;
+    int32_t above_epoch;
+    rl_status status;                   /* RL_OK: every shard has an image with a higher one;
+                                           RL_EBUSY: the topic is changing, ask again; RL_ENOTFOUND;
+                                           RL_ERANGE (there is none); RL_EIO, RL_ENOSPACE */
+    void (*done)(struct rl_raise_epoch *call);
+    void *arg;
+    struct rl_msg msg;                  /* replicate/ only, from here */
+    struct rl_shard *from;
+};
+void rl_controller_raise_epoch(struct rl_shard *from, struct rl_raise_epoch *call);
+
 struct rl_allocate_producer_id {
     int64_t producer_id;                /* out; never given twice, over crashes too */
     rl_status status;                   /* RL_OK; RL_EIO, RL_ENOSPACE */

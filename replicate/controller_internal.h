@@ -54,6 +54,8 @@ enum topic_phase {                      /* who has to answer next */
     TOPIC_APPLYING_CREATING,            /* the shards */
     TOPIC_STORING_ONLINE,
     TOPIC_APPLYING_ONLINE,
+    TOPIC_STORING_EPOCH,                /* a higher leader epoch */
+    TOPIC_APPLYING_EPOCH,
     TOPIC_IDLE,                         /* nobody: calls may change it */
     TOPIC_STORING_DELETING,
     TOPIC_APPLYING_DELETING,
@@ -73,6 +75,7 @@ struct topic_entry {                    /* a key "topics/<name>", controller onl
     struct rl_metadata_op op;           /* the commit in flight */
     struct rl_text value;
     struct rl_create_topic *create;     /* to be answered */
+    struct rl_raise_epoch *raise;       /* likewise */
     struct rl_list creates;             /* calls for the same name that came meanwhile */
     struct rl_list deletes;             /* calls to be answered, or not begun yet */
 };
@@ -128,11 +131,13 @@ rl_status rl_controller_topic_load(struct rl_controller *c, struct rl_slice key,
 rl_status rl_controller_topics_begin(struct rl_controller *c);
 void rl_controller_topic_create(struct rl_controller *c, struct rl_create_topic *call);
 void rl_controller_topic_delete(struct rl_controller *c, struct rl_delete_topic *call);
+void rl_controller_topic_raise(struct rl_controller *c, struct rl_raise_epoch *call);
 /* The image with this entry's change has been applied everywhere. */
 void rl_controller_topic_applied(struct topic_entry *entry, rl_status status);
 void rl_controller_topics_free(struct rl_controller *c);
 /* Back to the caller's shard. */
 void rl_controller_create_answer(struct rl_create_topic *call, rl_status status);
+void rl_controller_raise_answer(struct rl_raise_epoch *call, rl_status status);
 void rl_controller_delete_answer(struct rl_delete_topic *call, rl_status status);
 
 /* ---- controller_publish.c ---- */

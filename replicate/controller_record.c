@@ -140,7 +140,7 @@ rl_status rl_topic_record_decode(struct rl_slice value, const char *name,
     bool good = id != NULL && rl_uuid_parse(rl_slice_of_string(id), &topic.id) == RL_OK &&
                 !rl_uuid_is_zero(topic.id) && state_get(record, ret_state) &&
                 integer_get(record, "partitions", 1, RL_TOPIC_PARTITIONS_MAX, &partitions) &&
-                integer_get(record, "created_at_floor", 0, INT32_MAX, &floor) &&
+                integer_get(record, "created_at_floor", INT32_MIN + 1, INT32_MAX, &floor) &&
                 overrides_get(json_object_get(record, "overrides"), &overrides,
                               &topic.override_count);
     if (good) {

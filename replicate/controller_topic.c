@@ -1,6 +1,7 @@
 /* replicate/controller_topic.c — a topic's life, from the call that makes it to its deletion.
  *
  *   create:  STORING_CREATING -> APPLYING_CREATING -> STORING_ONLINE -> APPLYING_ONLINE -> IDLE
+ *   raise:   IDLE -> STORING_EPOCH -> APPLYING_EPOCH -> IDLE
  *   delete:  IDLE -> STORING_DELETING -> APPLYING_DELETING -> STORING_REMOVED -> gone
  *
  * STORING waits for a commit, APPLYING for an image on every shard.  Topics go through this side
@@ -90,6 +91,14 @@ static void answer_create(struct topic_entry *entry, rl_status status)
     rl_controller_create_answer(call, status);
 }
 
+static void answer_raise(struct topic_entry *entry, rl_status status)
+{
+    struct rl_raise_epoch *call = entry->raise;
+    entry->raise = NULL;
+    if (call != NULL)
+        rl_controller_raise_answer(call, status);
+}
+
 /* Nobody works on the topic any more. */
 static void entry_rest(struct topic_entry *entry, enum topic_phase phase)
 {
@@ -171,6 +180,12 @@ static void store_failed(struct topic_entry *entry, rl_status status)
         answer_create(entry, status);
         entry_rest(entry, TOPIC_IDLE);
         return;
+    case TOPIC_STORING_EPOCH:
+        rl_free((void *)(uintptr_t)entry->topic);       /* in no image */
+        entry->topic = entry->published;
+        answer_raise(entry, status);
+        entry_rest(entry, TOPIC_IDLE);
+        return;
     case TOPIC_STORING_DELETING:
         answer_deletes(entry, status);
         entry_rest(entry, TOPIC_IDLE);
@@ -182,6 +197,7 @@ static void store_failed(struct topic_entry *entry, rl_status status)
     case TOPIC_LOADED:
     case TOPIC_APPLYING_CREATING:
     case TOPIC_APPLYING_ONLINE:
+    case TOPIC_APPLYING_EPOCH:
     case TOPIC_IDLE:
     case TOPIC_APPLYING_DELETING:
     case TOPIC_STUCK:
@@ -208,6 +224,8 @@ static void on_stored(void *arg, rl_status status)
         online.state = RL_TOPIC_ONLINE;
         entry->topic = rl_topic_node_create(&online);   /* the old node dies with its image */
         entry_apply(entry, TOPIC_APPLYING_ONLINE);
+    } else if (entry->phase == TOPIC_STORING_EPOCH) {
+        entry_apply(entry, TOPIC_APPLYING_EPOCH);
     } else if (entry->phase == TOPIC_STORING_DELETING) {
         entry_apply(entry, TOPIC_APPLYING_DELETING);
     } else {
@@ -221,6 +239,7 @@ static void apply_failed(struct topic_entry *entry, rl_status status)
     RL_ERROR("metadata", "topic %s: not every shard could follow: %s; the next start finishes it",
              entry->name, rl_status_text(status));
     answer_create(entry, status);
+    answer_raise(entry, status);
     if (entry->phase != TOPIC_APPLYING_DELETING) {
         entry_rest(entry, TOPIC_IDLE);
         return;
@@ -241,6 +260,10 @@ void rl_controller_topic_applied(struct topic_entry *entry, rl_status status)
             RL_INFO("metadata", "created topic %s partitions=%d", entry->name,
                     entry->topic->partition_count);
         answer_create(entry, RL_OK);
+        entry_rest(entry, TOPIC_IDLE);
+    } else if (entry->phase == TOPIC_APPLYING_EPOCH) {
+        RL_INFO("metadata", "topic %s: leader epoch %d", entry->name, entry->topic->leader_epoch);
+        answer_raise(entry, RL_OK);
         entry_rest(entry, TOPIC_IDLE);
     } else {
         RL_ASSERT(entry->phase == TOPIC_APPLYING_DELETING);
@@ -369,6 +392,38 @@ void rl_controller_topic_delete(struct rl_controller *c, struct rl_delete_topic 
         delete_begin(entry);
 }
 
+/* ---- a higher leader epoch ---- */
+
+void rl_controller_topic_raise(struct rl_controller *c, struct rl_raise_epoch *call)
+{
+    const struct rl_topic *topic = rl_image_find_id(c->image, call->topic_id);
+    struct topic_entry *entry =
+        topic != NULL ? rl_table_find(&c->by_name, rl_slice_of_string(topic->name)) : NULL;
+    if (entry == NULL || entry_is_going(entry)) {
+        rl_controller_raise_answer(call, RL_ENOTFOUND);
+        return;
+    }
+    if (entry->phase != TOPIC_IDLE || entry->topic->leader_epoch > call->above_epoch) {
+        rl_controller_raise_answer(call, entry->phase == TOPIC_IDLE ? RL_OK : RL_EBUSY);
+        return;
+    }
+    if (topic->leader_epoch == INT32_MAX) {
+        rl_controller_raise_answer(call, RL_ERANGE);
+        return;
+    }
+    /* The epoch is what the floor rose by since the topic was created: one more than it did. */
+    struct rl_topic raised = *topic;
+    raised.created_at_floor--;
+    raised.leader_epoch++;
+    entry->topic = rl_topic_node_create(&raised);
+    entry->raise = call;
+    c->busy++;
+    rl_status status = entry_store(entry, TOPIC_STORING_EPOCH,
+                                   topic->state == RL_TOPIC_CREATING ? TOPIC_RECORD_CREATING
+                                                                     : TOPIC_RECORD_ONLINE);
+    RL_ASSERT(status == RL_OK);                         /* it was stored before */
+}
+
 /* ---- start and stop ---- */
 
 rl_status rl_controller_topic_load(struct rl_controller *c, struct rl_slice key,
@@ -403,6 +458,7 @@ rl_status rl_controller_topics_begin(struct rl_controller *c)
     while ((entry = rl_table_next(&c->by_name, &at)) != NULL) {
         struct rl_topic *topic = (struct rl_topic *)(uintptr_t)entry->topic;    /* not shown yet */
         if (topic->created_at_floor > c->epoch_floor ||
+            (int64_t)c->epoch_floor - topic->created_at_floor > INT32_MAX ||
             rl_table_put(&ids, rl_slice_of(&topic->id, sizeof topic->id), topic) != NULL) {
             RL_ERROR("metadata", "topic %s: its id is another topic's, or it is from the future",
                      topic->name);

@@ -6,7 +6,7 @@
  * raises the high watermark to its end, answers it, and wakes the fetches that wait below.
  *
  * Failures: when the log fails, everybody who waits is answered RL_EIO and the partition is
- * offline.  An append whose caller gave up stays in the list as our own copy, because what comes
+ * offline, until replica_manager.c has opened the log again (replica_heal.c).  An append whose caller gave up stays in the list as our own copy, because what comes
  * behind it may not become visible before it. */
 #include "replicate/partition.h"
 #include "core/memory.h"
@@ -20,7 +20,7 @@ struct replica_state_row {
 static const struct replica_state_row replica_states[RL_REPLICA_STATES] = {
     [RL_REPLICA_OPENING] = { "opening", RL_BIT(RL_REPLICA_LEADER) | RL_BIT(RL_REPLICA_OFFLINE) },
     [RL_REPLICA_LEADER]  = { "leader",  RL_BIT(RL_REPLICA_OFFLINE) },
-    [RL_REPLICA_OFFLINE] = { "offline", RL_BIT(RL_REPLICA_OPENING) | RL_BIT(RL_REPLICA_OFFLINE) },
+    [RL_REPLICA_OFFLINE] = { "offline", RL_BIT(RL_REPLICA_LEADER) | RL_BIT(RL_REPLICA_OFFLINE) },
 };
 
 static void partition_move(struct rl_partition *p, enum rl_replica_state state)
@@ -119,13 +119,13 @@ static void append_answer(struct rl_partition_append *a, rl_status status)
     a->done(a);
 }
 
-static void partition_wake_waiters(struct rl_partition *p)
+static void partition_wake(struct rl_partition *p, bool all)
 {
     struct rl_list ready;
     rl_list_init(&ready);
     RL_LIST_EACH_SAFE(link, &p->waiters) {
         struct rl_fetch_waiter *w = RL_LIST_ENTRY(link, struct rl_fetch_waiter, link);
-        if (p->state == RL_REPLICA_LEADER && p->high_watermark <= w->wanted_offset)
+        if (!all && p->high_watermark <= w->wanted_offset)
             continue;
         rl_list_remove(link);
         rl_list_push_back(&ready, link);
@@ -136,6 +136,16 @@ static void partition_wake_waiters(struct rl_partition *p)
         struct rl_fetch_waiter *w = RL_LIST_ENTRY(link, struct rl_fetch_waiter, link);
         w->ready(w);
     }
+}
+
+void rl_partition_raise_epoch(struct rl_partition *p, int32_t leader_epoch)
+{
+    RL_OBJ(p, PARTITION);
+    RL_ASSERT(p->state == RL_REPLICA_LEADER && leader_epoch > p->leader_epoch);
+    p->leader_epoch = leader_epoch;
+    if (rl_log_latest_epoch(p->log) < leader_epoch)
+        rl_log_begin_epoch(p->log, leader_epoch);
+    partition_wake(p, true);            /* whoever waits believes in the old one */
 }
 
 /* Acknowledge every append at the head whose condition holds; the high watermark follows. */
@@ -156,7 +166,7 @@ static void partition_advance(struct rl_partition *p)
     while ((link = rl_list_pop_front(&acknowledged)) != NULL)
         append_answer(RL_LIST_ENTRY(link, struct rl_partition_append, link), RL_OK);
     if (p->high_watermark > before)
-        partition_wake_waiters(p);
+        partition_wake(p, false);
 }
 
 /* Keep the list in offset order: only a repeated batch ever goes before the end. */
@@ -245,7 +255,7 @@ void rl_partition_go_offline(struct rl_partition *p, rl_status status)
     struct rl_list *link;
     while ((link = rl_list_pop_front(&p->pending)) != NULL)
         append_answer(RL_LIST_ENTRY(link, struct rl_partition_append, link), status);
-    partition_wake_waiters(p);
+    partition_wake(p, true);
 }
 
 static void on_log_progress(void *arg)
@@ -275,10 +285,12 @@ static void on_log_failed(void *arg, rl_status status)
     RL_OBJ(p, PARTITION);
     if (p->state != RL_REPLICA_LEADER)
         return;
-    if (status == RL_ENOSPACE)
+    if (status == RL_ENOSPACE) {
         partition_answer_rolled_back(p, status);
-    else
-        rl_partition_go_offline(p, RL_EIO);
+        return;
+    }
+    rl_partition_go_offline(p, RL_EIO);
+    p->log_failed(p);
 }
 
 static void on_log_trimmed(void *arg)

@@ -35,12 +35,14 @@ struct rl_partition {
     bool removing;                      /* its topic is deleted; freed when the log is closed */
     int32_t leader_epoch;
     int64_t high_watermark;
-    struct rl_log *log;                 /* NULL while OPENING or OFFLINE */
+    struct rl_log *log;                 /* NULL while OPENING; OFFLINE: not to be used */
     struct rl_log_config config;
     int64_t unflushed_records;          /* since the last flush: flush.messages */
     struct rl_list pending;             /* appends not yet acknowledged, in offset order */
     struct rl_list waiters;             /* parked fetches */
+    void (*log_failed)(struct rl_partition *partition);         /* it is offline now */
     void *manager;                      /* replica_manager.c's, from here */
+    void *replica;
     struct rl_list link;
 };
 
@@ -90,6 +92,8 @@ struct rl_partition *rl_partition_create(struct rl_shard *home, struct rl_uuid t
                                          int32_t index, const struct rl_log_config *config);
 /* The log is open: become leader in leader_epoch. */
 void rl_partition_lead(struct rl_partition *partition, struct rl_log *log, int32_t leader_epoch);
+/* A higher epoch than the one it leads in: from now on clients that know the old one are fenced. */
+void rl_partition_raise_epoch(struct rl_partition *partition, int32_t leader_epoch);
 /* No log (any more): everybody who waits is answered `status`. */
 void rl_partition_go_offline(struct rl_partition *partition, rl_status status);
 void rl_partition_free(struct rl_partition *partition);

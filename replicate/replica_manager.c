@@ -6,48 +6,13 @@
  * partitions at once (requests see them gone) and their files when the log is closed.
  *
  * Failures: a partition whose directory cannot be made or whose log cannot be opened is offline,
- * with a log line that says why; the others serve. */
+ * with a log line that says why; the others serve.  What happens to it then: replica_heal.c. */
 #include "replicate/replica_manager.h"
 #include "core/logger.h"
 #include "core/memory.h"
 #include "core/table.h"
 #include "io/disk.h"
-#include "io/op.h"
-
-struct apply {                          /* one image on its way */
-    struct replica_manager *manager;
-    uint32_t outstanding;               /* partitions and jobs not finished, and 1 while starting */
-    struct rl_op job;                   /* directories of CREATING topics */
-    struct rl_list creating;            /* partitions whose directories the job makes */
-    rl_status status;                   /* the first directory that could not be made or deleted */
-    void (*done)(void *arg, rl_status status);
-    void *arg;
-};
-
-struct replica {                        /* what the manager keeps beside a partition */
-    struct rl_partition *partition;     /* its key is partition->topic_id and index */
-    uint8_t key[20];
-    struct apply *apply;                /* waits for this partition to open, or NULL */
-    struct apply *removal;              /* waits for its files to be gone, or NULL */
-    struct rl_list link;                /* in manager->replicas */
-    struct rl_list creating_link;       /* in apply->creating */
-    struct rl_op remove_job;
-    rl_status directory_status;
-    int32_t leader_epoch;               /* to lead in, once open */
-    bool opening;
-};
-
-struct replica_manager {
-    struct rl_shard *shard;
-    struct rl_replica_manager_options options;
-    struct rl_table by_key;
-    struct rl_list replicas;            /* all, in order of creation */
-    const struct rl_image *image;       /* the last one applied */
-    struct rl_timer maintain;
-    uint32_t closing;                   /* logs on their way down at stop */
-    void (*stopped)(void *arg);
-    void *stopped_arg;
-};
+#include "replicate/replica_internal.h"
 
 static struct replica_manager *manager_of(const struct rl_shard *shard)
 {
@@ -60,7 +25,7 @@ static void replica_key(struct rl_uuid topic_id, int32_t partition, uint8_t key[
     memcpy(key + 16, &partition, 4);
 }
 
-static struct rl_log_identity replica_identity(const struct replica *r)
+struct rl_log_identity rl_replica_identity(const struct replica *r)
 {
     return (struct rl_log_identity){ .topic_id = r->partition->topic_id,
                                      .topic = r->partition->topic,
@@ -128,6 +93,19 @@ static void apply_note(struct apply *a, rl_status status)
         a->status = status;
 }
 
+static struct replica *replica_alloc(struct replica_manager *m, const struct rl_topic *topic,
+                                     int32_t index)
+{
+    struct replica *r = rl_alloc_zero(1, sizeof *r);
+    r->partition = rl_partition_create(m->shard, topic->id, topic->name, index, &topic->config);
+    r->partition->manager = m;
+    r->partition->log_failed = rl_replica_heal;
+    r->partition->replica = r;
+    r->leader_epoch = topic->leader_epoch;
+    replica_key(topic->id, index, r->key);
+    return r;
+}
+
 /* ---- removal ---- */
 
 static void replica_free(struct replica *r)
@@ -140,7 +118,7 @@ static void replica_free(struct replica *r)
 static void remove_run(struct rl_op *op)
 {
     struct replica *r = op->arg;
-    struct rl_log_identity identity = replica_identity(r);
+    struct rl_log_identity identity = rl_replica_identity(r);
     struct replica_manager *m = r->partition->manager;
     op->status = rl_log_delete_directory(m->shard->disk, m->options.data_dir, &identity);
 }
@@ -169,6 +147,7 @@ static void remove_files(void *arg)
 static void replica_remove_log(struct replica *r)
 {
     struct rl_partition *p = r->partition;
+    rl_replica_heal_stop(r);
     if (p->state == RL_REPLICA_LEADER)
         rl_partition_go_offline(p, RL_ENOTFOUND);
     if (p->log != NULL)
@@ -196,9 +175,7 @@ static void replica_remove_leftover(struct apply *a, const struct rl_topic *topi
     struct replica_manager *m = a->manager;
     if (rl_partition_home(topic->id, index, m->shard->count) != m->shard->index)
         return;
-    struct replica *r = rl_alloc_zero(1, sizeof *r);
-    r->partition = rl_partition_create(m->shard, topic->id, topic->name, index, &topic->config);
-    r->partition->manager = m;
+    struct replica *r = replica_alloc(m, topic, index);
     r->removal = a;
     a->outstanding++;
     remove_files(r);
@@ -208,11 +185,11 @@ static void replica_remove_leftover(struct apply *a, const struct rl_topic *topi
 
 static void stop_close(struct replica *r);
 
-/* The log is open or will never be: whoever waited for that goes on. */
-static void replica_settled(struct replica *r)
+void rl_replica_settled(struct replica *r)
 {
     r->opening = false;
-    apply_release(r->apply);
+    if (r->apply != NULL)
+        apply_release(r->apply);
     r->apply = NULL;
     if (r->removal != NULL)
         replica_remove_log(r);
@@ -231,14 +208,15 @@ static void on_log_opened(void *arg, rl_status status, struct rl_log *log)
                  status == RL_ENOTFOUND ? "its directory is missing; restore it or delete the topic"
                                         : rl_status_text(status));
         rl_partition_go_offline(p, RL_EIO);
+        rl_replica_heal_later(r);
     }
-    replica_settled(r);
+    rl_replica_settled(r);
 }
 
 static void replica_open(struct replica *r)
 {
     struct replica_manager *m = r->partition->manager;
-    struct rl_log_identity identity = replica_identity(r);
+    struct rl_log_identity identity = rl_replica_identity(r);
     rl_log_open(m->shard, &identity, &r->partition->config, m->options.log_start,
                 &rl_partition_log_events, r->partition, on_log_opened, r);
 }
@@ -249,7 +227,7 @@ static void create_run(struct rl_op *op)
     struct replica_manager *m = a->manager;
     RL_LIST_EACH(link, &a->creating) {
         struct replica *r = RL_LIST_ENTRY(link, struct replica, creating_link);
-        struct rl_log_identity identity = replica_identity(r);
+        struct rl_log_identity identity = rl_replica_identity(r);
         rl_status status = rl_log_create_directory(m->shard->disk, m->options.data_dir, &identity);
         r->directory_status = status == RL_EEXIST ? RL_OK : status;
     }
@@ -275,14 +253,10 @@ static void create_done(struct rl_op *op)
 static void replica_create(struct apply *a, const struct rl_topic *topic, int32_t index)
 {
     struct replica_manager *m = a->manager;
-    struct replica *r = rl_alloc_zero(1, sizeof *r);
-    r->partition = rl_partition_create(m->shard, topic->id, topic->name, index, &topic->config);
-    r->partition->manager = m;
-    r->leader_epoch = topic->leader_epoch;
+    struct replica *r = replica_alloc(m, topic, index);
     r->apply = a;
     r->opening = true;
     a->outstanding++;
-    replica_key(topic->id, index, r->key);
     rl_table_put(&m->by_key, rl_slice_of(r->key, sizeof r->key), r);
     rl_list_push_back(&m->replicas, &r->link);
     if (topic->state == RL_TOPIC_CREATING)
@@ -291,20 +265,31 @@ static void replica_create(struct apply *a, const struct rl_topic *topic, int32_
         replica_open(r);
 }
 
+static void replica_follow(struct replica *r, const struct rl_topic *topic)
+{
+    struct rl_partition *p = r->partition;
+    p->config = topic->config;
+    if (p->log != NULL)
+        rl_log_set_config(p->log, &topic->config);
+    r->leader_epoch = topic->leader_epoch;
+    if (p->state == RL_REPLICA_LEADER && p->leader_epoch < topic->leader_epoch)
+        rl_partition_raise_epoch(p, topic->leader_epoch);
+    rl_replica_heal_epoch(r);
+}
+
 static void apply_topic(struct apply *a, const struct rl_topic *topic)
 {
     struct replica_manager *m = a->manager;
     uint32_t first = (m->shard->index + m->shard->count -
                       rl_partition_home(topic->id, 0, m->shard->count)) % m->shard->count;
     for (int64_t i = first; i < topic->partition_count; i += m->shard->count) {
-        struct rl_partition *p = rl_replica_manager_find(m->shard, topic->id, (int32_t)i);
-        if (p == NULL) {
+        uint8_t key[20];
+        replica_key(topic->id, (int32_t)i, key);
+        struct replica *r = rl_table_find(&m->by_key, rl_slice_of(key, sizeof key));
+        if (r == NULL)
             replica_create(a, topic, (int32_t)i);
-            continue;
-        }
-        p->config = topic->config;
-        if (p->log != NULL)
-            rl_log_set_config(p->log, &topic->config);
+        else
+            replica_follow(r, topic);
     }
 }
 
@@ -356,7 +341,7 @@ void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *ima
 
 /* ---- stop ---- */
 
-static void stop_release(struct replica_manager *m)
+void rl_replica_stop_release(struct replica_manager *m)
 {
     if (--m->closing > 0)
         return;
@@ -373,12 +358,13 @@ static void on_log_closed(void *arg)
 {
     struct rl_partition *p = arg;
     p->log = NULL;
-    stop_release(p->manager);
+    rl_replica_stop_release(p->manager);
 }
 
 static void stop_close(struct replica *r)
 {
     struct rl_partition *p = r->partition;
+    rl_replica_heal_stop(r);
     bool healthy = p->state == RL_REPLICA_LEADER;
     if (healthy)
         rl_partition_go_offline(p, RL_ESTOPPING);
@@ -394,12 +380,12 @@ void rl_replica_manager_stop(struct rl_shard *shard, void (*done)(void *arg), vo
     m->stopped = done;
     m->stopped_arg = arg;
     rl_timer_stop(shard, &m->maintain);
-    m->closing = 1;
+    m->closing = 1 + m->raising;
     RL_LIST_EACH(link, &m->replicas) {
         struct replica *r = RL_LIST_ENTRY(link, struct replica, link);
         m->closing++;
         if (!r->opening)                /* else when it has arrived */
             stop_close(r);
     }
-    stop_release(m);
+    rl_replica_stop_release(m);
 }

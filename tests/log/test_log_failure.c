@@ -124,7 +124,7 @@ Test(log_failure, a_failed_write_stops_the_log_until_it_is_opened_again)
     cr_assert_eq(fixture_append(&f, &one), RL_EIO);
     model_truncate(&f.model, 1);
     fixture_close(&f, false);
-    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ true, false }), RL_OK);
+    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ .clean = true }), RL_OK);
     cr_assert_eq(rl_log_end_offset(f.log), 1);
     fixture_check(&f);
     cr_assert_eq(fixture_append(&f, &one), RL_OK);
@@ -134,7 +134,7 @@ Test(log_failure, a_failed_write_stops_the_log_until_it_is_opened_again)
 }
 
 /* R1, R2: no flush is told after a failed sync, no sync is repeated on the same pages, and what
- * is opened again is written again before it counts. */
+ * is opened again is what the device has, in a new file. */
 Test(log_failure, a_failed_sync_is_never_retried_into_a_lie)
 {
     struct fixture f;
@@ -153,15 +153,149 @@ Test(log_failure, a_failed_sync_is_never_retried_into_a_lie)
     fixture_settle(&f);
     cr_assert_eq(rl_mem_disk_calls(f.mem_disk, RL_MEM_SYNC), syncs);
     fixture_close(&f, false);
-    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ false, true }), RL_OK);
+    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ .same_mount = true }), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 1, "the page cache shows it, the device has it not");
+    cr_assert_eq(rl_log_flushed_offset(f.log), 1);
+    model_truncate(&f.model, 1);
+    fixture_check(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_flush(&f);
+    fixture_crash(&f, true);
+    cr_assert_eq(fixture_open(&f), RL_OK);
     cr_assert_eq(rl_log_end_offset(f.log), 2);
-    cr_assert_eq(rl_log_flushed_offset(f.log), 2);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* Appends and flushes until the sync number `failing` fails, having stored its first bytes; true: it
+ * was reached.  Acknowledged (flushed) records are there after the log was opened again, those of
+ * the window are known, and everything goes on: also over a power cut. */
+static bool life_with_failed_sync(uint32_t failing, size_t stored_bytes, enum rl_mem_call call)
+{
+    struct fixture f;
+    struct batch_spec spec = { .value_bytes = 150, .producer_id = 4 };
+    int64_t flushed = 0;
+
+    fixture_init(&f);
+    f.config.segment_bytes = 600;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    if (call == RL_MEM_SYNC)
+        rl_mem_disk_fail_sync(f.mem_disk, failing, stored_bytes, RL_EIO);
+    else
+        rl_mem_disk_fail(f.mem_disk, call, failing, RL_EIO);
+    for (; spec.base_sequence < 14 && f.failed == 0; spec.base_sequence++) {
+        spec.seed = (uint64_t)spec.base_sequence;
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        if (spec.base_sequence % 3 == 2)
+            rl_log_flush(f.log);
+        fixture_settle(&f);
+        flushed = rl_log_flushed_offset(f.log);
+    }
+    bool reached = f.failed > 0;
+    rl_mem_disk_heal(f.mem_disk);
+    if (reached) {
+        struct rl_log_start again = rl_log_start_again(f.log);
+        fixture_close(&f, false);
+        cr_assert_eq(fixture_try_open(&f, again), RL_OK);
+        cr_assert_geq(rl_log_end_offset(f.log), flushed, "sync %u, %zu bytes", failing, stored_bytes);
+        cr_assert_eq(rl_log_flushed_offset(f.log), rl_log_end_offset(f.log), "it is on the device");
+        cr_assert_not(fixture_file_exists(&f, FIXTURE_DIRECTORY "/sync-failed"));
+        model_truncate(&f.model, rl_log_end_offset(f.log));
+        fixture_check(&f);
+    }
+    /* The producer does not know: it sends its last five again, then goes on. */
+    int64_t end_offset = rl_log_end_offset(f.log);
+    int32_t next = spec.base_sequence;
+    for (spec.base_sequence = RL_MAX(0, next - 5); spec.base_sequence < next + 2; spec.base_sequence++) {
+        spec.seed = (uint64_t)spec.base_sequence;
+        cr_assert_eq(fixture_append(&f, &spec),
+                     spec.base_sequence < end_offset ? RL_EDUPLICATE : RL_OK);
+    }
+    cr_assert_eq(rl_log_end_offset(f.log), next + 2);
+    fixture_flush(&f);
     fixture_check(&f);
     fixture_crash(&f, true);
     cr_assert_eq(fixture_open(&f), RL_OK);
-    cr_assert_eq(rl_log_end_offset(f.log), 2, "flushed was the truth this time");
+    cr_assert_eq(rl_log_end_offset(f.log), next + 2);
     fixture_check(&f);
     fixture_done(&f);
+    return reached;
+}
+
+Test(log_failure, every_sync_may_fail_and_nothing_acknowledged_is_lost)
+{
+    uint32_t reached = 0;
+
+    for (uint32_t failing = 0; failing < 40; failing++) {
+        for (size_t stored_bytes = 0; stored_bytes < 700; stored_bytes += 61)
+            reached += life_with_failed_sync(failing, stored_bytes, RL_MEM_SYNC);
+        reached += life_with_failed_sync(failing, 0, RL_MEM_SYNC_DIRECTORY);
+    }
+    cr_assert_gt(reached, 60);
+}
+
+/* The rebuild meets a disk that still says no: nothing is lost, and the next attempt has it. */
+Test(log_failure, a_rebuild_may_fail_and_is_tried_again)
+{
+    static const enum rl_mem_call calls[] = { RL_MEM_OPEN, RL_MEM_WRITE, RL_MEM_SYNC, RL_MEM_RENAME,
+                                              RL_MEM_SYNC_DIRECTORY, RL_MEM_READ_DEVICE, RL_MEM_UNLINK,
+                                              RL_MEM_TRUNCATE, RL_MEM_READ };
+
+    for (uint32_t c = 0; c < RL_ARRAY_COUNT(calls); c++) {
+        for (uint32_t after = 0; after < 12; after++) {
+            struct fixture f;
+
+            start(&f);
+            for (int i = 0; i < 3; i++)
+                cr_assert_eq(fixture_append(&f, &one), RL_OK);
+            fixture_settle(&f);
+            rl_mem_disk_fail_sync(f.mem_disk, 0, 200, RL_EIO);
+            rl_log_flush(f.log);
+            fixture_settle(&f);
+            struct rl_log_start again = rl_log_start_again(f.log);
+            fixture_close(&f, false);
+            rl_mem_disk_fail(f.mem_disk, calls[c], after, RL_EIO);
+            rl_mem_disk_fail(f.mem_disk, calls[c], after + 1, RL_EIO);
+            rl_status status = fixture_try_open(&f, again);
+            rl_mem_disk_heal(f.mem_disk);
+            if (status != RL_OK)
+                cr_assert_eq(fixture_try_open(&f, again), RL_OK);
+            cr_assert_eq(rl_log_end_offset(f.log), 2, "what the device has: one, and one of three");
+            model_truncate(&f.model, 2);
+            fixture_check(&f);
+            fixture_crash(&f, true);
+            cr_assert_eq(fixture_open(&f), RL_OK);
+            cr_assert_eq(rl_log_end_offset(f.log), 2);
+            fixture_check(&f);
+            fixture_done(&f);
+        }
+    }
+}
+
+/* Synced records that the device lost all the same are not passed over. */
+Test(log_failure, a_segment_that_vanished_is_not_taken_for_an_empty_one)
+{
+    for (int directory = 0; directory < 2; directory++) {
+        struct fixture f;
+
+        start(&f);
+        cr_assert_eq(fixture_append(&f, &one), RL_OK);
+        fixture_settle(&f);
+        if (directory == 0)
+            cr_assert_eq(rl_disk_unlink(f.mem_disk, FIXTURE_DIRECTORY "/00000000000000000000.log"), RL_OK);
+        else
+            cr_assert_eq(rl_disk_rename(f.mem_disk, FIXTURE_DIRECTORY, "data/elsewhere"), RL_OK);
+        if (directory == 1)
+            cr_assert_eq(rl_disk_unlink(f.mem_disk, "data/elsewhere/00000000000000000000.log"), RL_OK);
+        rl_log_flush(f.log);
+        fixture_settle(&f);
+        cr_assert_eq(f.failure, RL_EIO);
+        struct rl_log_start again = rl_log_start_again(f.log);
+        fixture_close(&f, false);
+        cr_assert_eq(fixture_try_open(&f, again), directory == 0 ? RL_ECORRUPT : RL_ENOTFOUND);
+        cr_assert_not(fixture_file_exists(&f, FIXTURE_DIRECTORY "/00000000000000000000.log"));
+        fixture_done(&f);
+    }
 }
 
 /* Each disk call of a small life fails once, with each status: nothing that was told as flushed

@@ -269,6 +269,20 @@ void fixture_post_delete(uint32_t shard, struct rl_delete_topic *call, uint32_t 
     rig_post(&fixture.rig, shard, do_delete, call);
 }
 
+static void do_raise(struct rl_shard *shard, void *arg) { rl_controller_raise_epoch(shard, arg); }
+static void on_raise(struct rl_raise_epoch *call) { ++*(uint32_t *)call->arg; }
+
+rl_status fixture_raise(uint32_t shard, struct rl_uuid id, int32_t above_epoch)
+{
+    uint32_t answered = 0;
+    struct rl_raise_epoch call = { .topic_id = id, .above_epoch = above_epoch, .done = on_raise,
+                                   .arg = &answered };
+    rig_post(&fixture.rig, shard, do_raise, &call);
+    rig_run(&fixture.rig);
+    cr_assert_eq(answered, 1);
+    return call.status;
+}
+
 static rl_status delete_run(uint32_t shard, struct rl_delete_topic call)
 {
     uint32_t answered = 0;

@@ -39,6 +39,7 @@ uint32_t fixture_directory_count(void);
 struct rl_create_topic fixture_create(uint32_t shard, const char *name, int32_t partitions);
 rl_status fixture_delete(uint32_t shard, const char *name);
 rl_status fixture_delete_id(uint32_t shard, struct rl_uuid id);
+rl_status fixture_raise(uint32_t shard, struct rl_uuid id, int32_t above_epoch);
 /* The same without running; the struct has to stay. answered counts up at done. */
 void fixture_post_create(uint32_t shard, struct rl_create_topic *call, uint32_t *answered);
 void fixture_post_delete(uint32_t shard, struct rl_delete_topic *call, uint32_t *answered);

@@ -663,6 +663,42 @@ static rl_status start_with(const char *key, const char *value)
     ",\"created_at_floor\":" floor ",\"overrides\":{}" more "}"
 #define AN_ID "AAAAAAAAQACAAAAAAAAAAQ"
 
+/* A higher leader epoch for one topic: on every shard, over restarts, and on top of the floor. */
+BOTH_SHARD_COUNTS(raised_epochs)
+{
+    uint32_t last = *shards - 1;
+    fixture_init(*shards, 1);
+    fixture_start(false, 0);
+    struct rl_uuid a = fixture_create(0, "a", 3).topic_id;
+    fixture_create(0, "b", 1);
+    cr_assert_eq(fixture_raise(last, a, 0), RL_OK);
+    expect_topic("a", 3, 1);
+    expect_topic("b", 1, 0);
+    cr_assert_eq(fixture_raise(last, a, 0), RL_OK, "it is higher already");
+    expect_topic("a", 3, 1);
+    cr_assert_eq(fixture_raise(0, a, 1), RL_OK);
+    expect_topic("a", 3, 2);
+    cr_assert_eq(fixture_raise(0, (struct rl_uuid){ { 1 } }, 0), RL_ENOTFOUND);
+
+    rl_mem_disk_fail(fixture.rig.disk, RL_MEM_WRITE, 0, RL_EIO);
+    cr_assert_neq(fixture_raise(0, a, 2), RL_OK);
+    expect_topic("a", 3, 2);
+    rl_mem_disk_heal(fixture.rig.disk);
+    fixture_stop();
+
+    fixture_start(false, 0);
+    cr_assert_eq(fixture.status, RL_OK);
+    expect_topic("a", 3, 2);
+    expect_topic("b", 1, 0);
+    fixture_stop();
+    fixture_start(true, 0);
+    expect_topic("a", 3, 3);
+    expect_topic("b", 1, 1);
+    cr_assert_eq(fixture_delete_id(0, a), RL_OK);
+    fixture_stop();
+    fixture_done();
+}
+
 Test(controller, values_that_make_no_sense)
 {
     const struct { const char *key, *value; rl_status status; } cases[] = {
@@ -677,7 +713,8 @@ Test(controller, values_that_make_no_sense)
         { "topics/t", TOPIC("short", "1", "0", ""), RL_ECORRUPT },
         { "topics/t", TOPIC(AN_ID, "0", "0", ""), RL_ECORRUPT },
         { "topics/t", TOPIC(AN_ID, "100001", "0", ""), RL_ECORRUPT },
-        { "topics/t", TOPIC(AN_ID, "1", "-1", ""), RL_ECORRUPT },
+        { "topics/t", TOPIC(AN_ID, "1", "-1", ""), RL_OK },             /* its epoch was raised */
+        { "topics/t", TOPIC(AN_ID, "1", "-2147483648", ""), RL_ECORRUPT },
         { "topics/t", TOPIC(AN_ID, "1", "1", ""), RL_ECORRUPT },        /* from the future */
         { "topics/t", TOPIC(AN_ID, "1", "0", ",\"id\":\"" AN_ID "\""), RL_ECORRUPT },
         { "topics/a b", TOPIC(AN_ID, "1", "0", ""), RL_ECORRUPT },

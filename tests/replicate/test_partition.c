@@ -268,20 +268,152 @@ Test(partition, a_waiter_wakes_once_when_the_high_watermark_passes)
     rig_stop();
 }
 
-Test(partition, a_failed_sync_answers_everybody_and_goes_offline)
+/* R2: everybody is answered, the log is rebuilt from the device, and what was there is there: the
+ * producer, who does not know, sends again and is told the same offset. */
+Test(partition, a_failed_sync_answers_everybody_and_heals)
 {
     rig_start(true, INT64_MAX);
     struct rl_fetch_waiter waiter = { .wanted_offset = 0, .ready = on_ready };
     rl_partition_wait(rig.partition, &waiter);
-    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
-    rl_mem_disk_fail(rig.disk, RL_MEM_SYNC, 0, RL_EIO);
+    cr_assert_eq(append(-1, 2, 77, 0), RL_OK);
+    rl_mem_disk_fail_sync(rig.disk, 0, 10000, RL_EIO);
+    rl_mem_hold_helpers(rig.mem, true);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.answers, 0);
+    rl_mem_hold_helpers(rig.mem, false);
     rl_mem_settle(rig.set);
     cr_assert_eq(rig.answered[0], 1);
     cr_assert_eq(rig.appends[0].status, RL_EIO);
     cr_assert_eq(rig.woken, 1, "a parked fetch learns of it");
-    cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE);
-    cr_assert_eq(append(1, 1, 0, 0), RL_EIO);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER, "and it serves again");
+    cr_assert_eq(rig.partition->leader_epoch, 4, "nothing that was seen is missing");
+    cr_assert_eq(rig.partition->high_watermark, 2, "the device had it");
+    cr_assert_eq(append(-1, 2, 77, 0), RL_EDUPLICATE);
+    cr_assert_eq(rig.appends[1].result.base_offset, 0);
+    cr_assert_eq(append(-1, 1, 77, 2), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[2].status, RL_OK);
     rig_stop();
+}
+
+/* acks=1 was acknowledged without a sync, and a consumer may have seen it: when it is gone the
+ * partition leads only in a higher epoch. */
+Test(partition, what_was_seen_and_is_lost_raises_the_leader_epoch)
+{
+    rig_start(true, INT64_MAX);
+    cr_assert_eq(append(-1, 2, 77, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(append(1, 1, 77, 2), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    rl_mem_disk_fail_sync(rig.disk, 0, 0, RL_EIO);
+    cr_assert_eq(append(-1, 1, 77, 3), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[2].status, RL_EIO);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE, "no controller here: no epoch");
+    cr_assert_eq(append(-1, 1, 77, 3), RL_EIO);
+    rl_mem_advance(rig.mem, 5000000000);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE);
+
+    static struct rl_topic raised;
+    static const struct rl_topic *topics[1] = { &raised };
+    raised = rig.topic;
+    raised.leader_epoch = 5;
+    struct rl_image image = { .generation = 2, .topic_count = 1, .by_name = topics, .by_id = topics };
+    apply(&image, 0);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+    cr_assert_eq(rig.partition->leader_epoch, 5);
+    cr_assert_eq(rig.partition->high_watermark, 2);
+    int32_t epoch;
+    int64_t end_offset;
+    rl_log_epoch_end(rig.partition->log, 4, &epoch, &end_offset);
+    cr_assert_eq(end_offset, 2, "a consumer at 3 learns that it has seen too much");
+    cr_assert_eq(append(-1, 1, 77, 2), RL_OK);
+    cr_assert_eq(append(-1, 1, 77, 3), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->high_watermark, 4);
+    rig_stop();
+}
+
+Test(partition, an_image_with_a_higher_epoch_fences_clients_that_know_the_old_one)
+{
+    rig_start(true, INT64_MAX);
+    struct rl_fetch_waiter waiter = { .wanted_offset = 0, .ready = on_ready };
+    rl_partition_wait(rig.partition, &waiter);
+    struct rl_topic raised = rig.topic;
+    const struct rl_topic *topics[1] = { &raised };
+    raised.leader_epoch = 6;
+    struct rl_image image = { .generation = 2, .topic_count = 1, .by_name = topics, .by_id = topics };
+    apply(&image, 0);
+    cr_assert_eq(rig.woken, 1);
+    cr_assert_eq(rl_partition_check_epoch(rig.partition, 4), RL_EFENCED);
+    cr_assert_eq(rl_partition_check_epoch(rig.partition, 6), RL_OK);
+    rig_stop();
+}
+
+/* A disk that says no for a while: offline, and back by itself. */
+Test(partition, a_failed_write_and_a_directory_that_comes_back_heal)
+{
+    rig_start(true, INT64_MAX);
+    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    rl_mem_disk_fail_write(rig.disk, 0, 20, RL_EIO);
+    cr_assert_eq(append(-1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[1].status, RL_EIO);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+    cr_assert_eq(rig.partition->high_watermark, 2);
+
+    cr_assert_eq(rl_disk_rename(rig.disk, DATA_DIR "/topic-0", DATA_DIR "/elsewhere"), RL_OK);
+    rl_mem_disk_fail_write(rig.disk, 0, 0, RL_EIO);
+    cr_assert_eq(append(-1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[2].status, RL_EIO);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE);
+    rl_mem_advance(rig.mem, 120000000000);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE);
+    cr_assert_eq(rl_disk_rename(rig.disk, DATA_DIR "/elsewhere", DATA_DIR "/topic-0"), RL_OK);
+    rl_mem_advance(rig.mem, 61000000000);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+    cr_assert_eq(append(-1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    rig_stop();
+}
+
+/* Topics may go, and the broker stop, at any moment of it. */
+Test(partition, a_topic_is_deleted_while_its_log_is_rebuilt)
+{
+    for (int removed = 0; removed < 2; removed++) {
+        for (int offline = 0; offline < 2; offline++) {
+            rig_start(true, INT64_MAX);
+            cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+            rl_mem_hold_helpers(rig.mem, true);
+            rl_mem_settle(rig.set);
+            rl_mem_disk_fail_sync(rig.disk, 0, 0, RL_EIO);
+            if (offline)
+                rl_mem_disk_fail(rig.disk, RL_MEM_LIST, 0, RL_EIO);
+            rl_mem_hold_helpers(rig.mem, false);
+            while (rig.answers == 0)
+                cr_assert(rl_shard_step(rig.shard));
+            if (offline) {
+                rl_mem_settle(rig.set);
+                cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE);
+            }
+            rl_self = rig.shard;
+            if (removed) {
+                rig.applied = false;
+                rl_replica_manager_apply(rig.shard, &rig.empty, rig.topics, 1, on_applied, NULL);
+                rl_mem_settle(rig.set);
+                cr_assert(rig.applied);
+                cr_assert(!directory_is_there());
+            }
+            rig_stop();
+        }
+    }
 }
 
 Test(partition, a_full_disk_refuses_and_heals)

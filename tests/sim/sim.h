@@ -87,6 +87,7 @@ struct sim_partition {
     int32_t batch_epoch;                /* of the last batch in the audit */
     enum sim_end end;                   /* the worst since the last audit */
     bool audited;                       /* in this life */
+    bool lost;                          /* its device lost what was not synced, in this life */
     uint32_t next_sequence[SIM_CLIENTS_MAX];            /* audit: of idempotent clients */
 };
 
@@ -264,6 +265,7 @@ struct sim {
     int64_t stalled_until_ns;
     int64_t jumped_days;                /* how far the wall clock is off */
     uint32_t idle_turns;
+    bool lost;                          /* in this life; it ends */
 };
 extern struct sim *sim_now;
 

@@ -213,7 +213,7 @@ void sim_model_audit(struct sim *sim, uint32_t partition, const struct sim_serve
 {
     struct sim_model *m = &sim->model;
     struct sim_partition *p = &m->partitions[partition];
-    int64_t must_end = p->end == SIM_END_CUT ? p->cut_end : p->kill_end;
+    int64_t must_end = p->end == SIM_END_CUT || p->lost ? p->cut_end : p->kill_end;
 
     sim_say(sim, "audit: partition %u (%s-%d) ends at %lld, known %lld, must %lld, epoch %d", partition,
             m->topics[p->topic].name, p->index, (long long)end_offset, (long long)p->known,
@@ -250,6 +250,7 @@ void sim_model_audit(struct sim *sim, uint32_t partition, const struct sim_serve
         p->cut_end = end_offset;        /* a device had it when it had no power */
     p->cut_end = RL_MIN(p->cut_end, end_offset);
     p->end = SIM_END_STOP;
+    p->lost = false;
     p->epoch = epoch;
     p->audited = true;
     p->high_watermark = end_offset;

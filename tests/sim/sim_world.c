@@ -9,6 +9,7 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "io/loop.h"
+#include "replicate/metadata_image.h"
 #include "sim_heap.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,12 +160,33 @@ static bool step_shards(struct sim *sim)
     return worked;
 }
 
+/* A device lost what a failed sync should have kept, and the broker says so by a higher leader epoch:
+ * the life ends before a client hears of anything newer, and what is left is audited. */
+static bool epochs_rose(struct sim *sim)
+{
+    struct rl_shard_set *set = sim_broker_set(sim->broker);
+    bool rose = false;
+
+    for (uint32_t s = 0; s < rl_shard_set_count(set); s++) {
+        const struct rl_image *image = rl_image_current(rl_shard_set_get(set, s));
+        for (uint32_t i = 0; image != NULL && i < sim->model.partition_count; i++) {
+            struct sim_partition *p = &sim->model.partitions[i];
+            const struct rl_topic *topic =
+                rl_image_find(image, rl_slice_of_string(sim->model.topics[p->topic].name));
+            if (topic != NULL && p->audited && topic->leader_epoch > p->epoch)
+                p->lost = rose = true;
+        }
+    }
+    return rose;
+}
+
 void sim_turn(struct sim *sim, bool clients)
 {
     bool worked = step_shards(sim);
 
     worked |= run_helpers(sim);
-    if (clients) {
+    sim->lost |= sim->up && epochs_rose(sim);
+    if (clients && !sim->lost) {
         uint32_t first = (uint32_t)sim_below(sim, sim->client_count);
         for (uint32_t i = 0; i < sim->client_count; i++)
             sim_client_act(sim, &sim->clients[(first + i) % sim->client_count]);
@@ -233,6 +255,7 @@ bool sim_start(struct sim *sim, uint32_t shards)
 
     sim_say(sim, "---- a start with %u shards", shards);
     sim->disk.faulty = false;
+    sim->lost = false;
     if (!has_come_up(sim, shards)) {
         if (!sim->disk.faulty)
             sim_fail(sim, "the broker does not start, and the disk is well");
@@ -284,7 +307,7 @@ static void work(struct sim *sim, uint64_t operations)
     uint64_t full_at = !sim->options.quiet_disk && sim_one_in(sim, 8)
         ? sim->counts[SIM_OPERATIONS] + sim_below(sim, operations) : UINT64_MAX;
 
-    for (uint32_t turn = 0; sim->counts[SIM_OPERATIONS] < until && turn < 40 * operations + 2000; turn++) {
+    for (uint32_t turn = 0; sim->counts[SIM_OPERATIONS] < until && !sim->lost && turn < 40 * operations + 2000; turn++) {
         if (sim->counts[SIM_OPERATIONS] >= full_at) {
             bool full = rl_mem_disk_used(sim->disk.disk) > 0;
             rl_mem_disk_set_capacity(sim->disk.disk, full ? rl_mem_disk_used(sim->disk.disk) + sim_below(sim, 3000)
