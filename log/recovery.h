@@ -6,7 +6,7 @@
  *   - Behind it batches are walked, with CRC, up to the first that is torn, damaged or not the
  *     next one; from there on the log is cut: that can only be what was never acknowledged as
  *     flushed.  If the very same mount is still there, nothing written was lost: the walk begins
- *     at the save point (if that is the later one) and hashes only the last few MiB, for a torn
+ *     at the save point (if that is the later one) and hashes only the last 256 KiB, for a torn
  *     last write.
  *   - Without a valid checkpoint nothing says what was flushed, and on the very same mount nothing
  *     but the end can be torn: damage that is followed by sound batches is kept, only a tail with

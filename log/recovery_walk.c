@@ -9,7 +9,9 @@
 #include "log/log_bytes.h"
 #include <inttypes.h>
 
-enum { HASHED_TAIL_BYTES = 4 << 20 };   /* on a proven mount, only this much is hashed */
+/* On a proven mount only this much is hashed: the kernel makes a file longer only after it has copied
+ * what stands there, so that a killed process leaves a short last write, which the lengths tell. */
+enum { HASHED_TAIL_BYTES = 256 << 10 };
 
 rl_status rl_recovery_open_segment(struct rl_recovering *run, uint32_t i, uint32_t flags, int *ret_fd)
 {

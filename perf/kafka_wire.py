@@ -78,12 +78,13 @@ class Client:
         self.close()
 
     def _receive(self, count):
-        data = b""
-        while len(data) < count:
-            piece = self.socket.recv(count - len(data))
-            if not piece:
+        data = bytearray(count)
+        view, got = memoryview(data), 0
+        while got < count:
+            piece = self.socket.recv_into(view[got:])
+            if piece == 0:
                 raise ConnectionError("the broker closed the connection")
-            data += piece
+            got += piece
         return data
 
     def call(self, key, version, body):
