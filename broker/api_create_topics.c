@@ -31,7 +31,7 @@ static bool create_describe(struct rl_create_topics *c, const struct rl_create_t
                             struct rl_create_topics_response_config **ret_configs,
                             int32_t *ret_count)
 {
-    const struct rl_config *config = rl_broker_of(rl_request_shard(c->request))->config;
+    const struct rl_config *config = rl_broker_config(rl_request_shard(c->request));
     size_t count = rl_config_key_count(RL_CONFIG_TOPIC);
     struct rl_create_topics_response_config *configs =
         rl_request_alloc(c->request, count, sizeof *configs);
@@ -161,7 +161,7 @@ static void create_gather(struct rl_create_topics *c)
 /* Kafka takes no request that would create more partitions than this, whatever else is wrong. */
 static bool create_is_too_large(const struct rl_create_topics *c)
 {
-    int32_t defaults = rl_broker_of(rl_request_shard(c->request))->config->num_partitions;
+    int32_t defaults = rl_broker_config(rl_request_shard(c->request))->num_partitions;
     int64_t total = 0;
     for (uint32_t i = 0; i < c->item_count && total <= CREATE_PARTITIONS_MAX; i++) {
         const struct rl_create_topics_request_topic *topic = c->items[i].asked;

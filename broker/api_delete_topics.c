@@ -217,7 +217,7 @@ static void delete_start(struct delete_topics *d)
 
 void rl_api_delete_topics(struct rl_request *request, const void *message)
 {
-    const struct rl_config *config = rl_broker_of(rl_request_shard(request))->config;
+    const struct rl_config *config = rl_broker_config(rl_request_shard(request));
     struct delete_topics *d = rl_request_alloc(request, 1, sizeof *d);
     if (d == NULL)
         return;

@@ -1,12 +1,15 @@
 /* broker/api_describe_configs.c — DescribeConfigs: topics, this broker, its log level.
  *
  * Happy path: each resource is answered from the configuration and this shard's image at once,
- * keys in the order of their names.  The cluster's defaults (a broker with the name "") are an
- * empty list: nothing can be set there yet.
+ * keys in the order of their names.  Of all brokers together (a broker with the name "") it is
+ * what was set at run time.
  *
  * Failures are answered per resource with Kafka's codes and sentences; a resource type that Kafka
  * does not have refuses the whole request, as in Kafka. */
+#include "broker/alter_configs.h"
 #include "broker/broker.h"
+#include "broker/settings.h"
+#include "broker/config_describe.h"
 #include "broker/topic_config.h"
 #include "broker/topics.h"
 #include "core/logger.h"
@@ -15,12 +18,6 @@
 #include "wire/msg_describe_configs.h"
 
 #include <stdio.h>
-
-/* org.apache.kafka.common.config.ConfigResource.Type */
-enum describe_type {
-    DESCRIBE_TOPIC = 2, DESCRIBE_BROKER = 4, DESCRIBE_BROKER_LOGGER = 8,
-    DESCRIBE_CLIENT_METRICS = 16, DESCRIBE_GROUP = 32
-};
 
 #define SOURCE_DYNAMIC_BROKER_LOGGER 6  /* ConfigEntry.ConfigSource */
 #define ROOT_LOGGER "root"
@@ -123,26 +120,6 @@ static bool describe_topic(struct describe_configs *d, const struct rl_config *c
     return true;
 }
 
-/* The broker's number in a resource name, as Java's Integer.parseInt reads it. */
-static bool describe_parse_id(struct rl_slice text, int64_t *ret_id)
-{
-    size_t at = text.bytes > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
-    if (at == text.bytes)
-        return false;
-    int64_t id = 0;
-    for (size_t i = at; i < text.bytes; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        id = id * 10 + (text.data[i] - '0');
-        if (id > (int64_t)INT32_MAX + 1)
-            return false;
-    }
-    if (text.data[0] == '-')
-        id = -id;
-    *ret_id = id;
-    return id <= INT32_MAX;
-}
-
 /* Is the resource this broker?  Otherwise it is refused.  expected: as Kafka words it. */
 static bool describe_is_self(struct describe_configs *d, const char *expected, bool *ret_self)
 {
@@ -151,7 +128,7 @@ static bool describe_is_self(struct describe_configs *d, const char *expected, b
     int64_t id = 0;
     char message[256];
     *ret_self = false;
-    if (!describe_parse_id(name, &id))
+    if (!rl_resource_parse_id(name, &id))
         snprintf(message, sizeof message, "Broker id must be an integer, but it is: %.*s",
                  (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
     else if (id != node_id)
@@ -162,11 +139,81 @@ static bool describe_is_self(struct describe_configs *d, const char *expected, b
     return *ret_self || describe_refuse(d, RL_KAFKA_INVALID_REQUEST, message);
 }
 
+/* What was set at run time for all brokers, nothing else. */
+static bool describe_all_brokers(struct describe_configs *d)
+{
+    const struct rl_config_resource *all =
+        rl_settings_find(rl_request_shard(d->request), RL_CONFIG_RESOURCE_BROKER,
+                         rl_slice_of_string(""));
+    if (all == NULL)
+        return true;
+    d->result->configs = rl_request_alloc(d->request, all->override_count, sizeof *d->result->configs);
+    if (d->result->configs == NULL)
+        return false;
+    for (uint32_t i = 0; i < all->override_count; i++) {
+        const struct rl_config_key *key =
+            rl_config_key_find(RL_CONFIG_BROKER, all->overrides[i].key);
+        if (key == NULL || !describe_wants(d, key->name))
+            continue;
+        struct rl_config_entry entry = {
+            .name = key->name, .value = all->overrides[i].value, .type = key->type,
+            .documentation = key->documentation, .source = RL_CONFIG_SOURCE_CLUSTER,
+            .sensitive = rl_config_key_sensitive(key) };
+        rl_config_entry_add(&entry, key->name, entry.value, RL_CONFIG_SOURCE_CLUSTER);
+        rl_config_entry_finish(&entry);
+        if (!describe_add(d, &entry))
+            return false;
+    }
+    return true;
+}
+
+static const char *override_of(const struct rl_config_resource *resource, const char *key)
+{
+    for (uint32_t i = 0; resource != NULL && i < resource->override_count; i++)
+        if (strcmp(resource->overrides[i].key, key) == 0)
+            return resource->overrides[i].value;
+    return NULL;
+}
+
+/* Every group has configuration, also one that nobody has seen yet. */
+static bool describe_group(struct describe_configs *d, const struct rl_config *config)
+{
+    const struct rl_config_resource *own =
+        rl_settings_find(rl_request_shard(d->request), RL_CONFIG_RESOURCE_GROUP,
+                         d->resource->resource_name);
+    if (d->resource->resource_name.bytes == 0)
+        return describe_refuse(d, RL_KAFKA_INVALID_REQUEST, "Group name must not be empty");
+    if (!describe_make_room(d, RL_CONFIG_GROUP))
+        return false;
+    for (size_t i = 0; i < rl_config_key_count(RL_CONFIG_GROUP); i++) {
+        const struct rl_config_key *key = rl_config_key_at(RL_CONFIG_GROUP, i);
+        const struct rl_config_key *broker_key =
+            key->synonym != NULL ? rl_config_key_find(RL_CONFIG_BROKER, key->synonym) : NULL;
+        const char *value = override_of(own, key->name);
+        struct rl_config_entry entry = { .name = key->name, .type = key->type,
+                                         .documentation = key->documentation };
+        if (!describe_wants(d, key->name))
+            continue;
+        if (value != NULL)
+            rl_config_entry_add(&entry, key->name, value, RL_CONFIG_SOURCE_GROUP);
+        if (broker_key != NULL)
+            rl_config_entry_add_broker(config, broker_key->name, &entry);
+        else if (key->default_text != NULL)
+            rl_config_entry_add(&entry, key->name, key->default_text, RL_CONFIG_SOURCE_DEFAULT);
+        rl_config_entry_finish(&entry);
+        entry.value = value != NULL      ? value
+                    : broker_key != NULL ? rl_config_text(config, broker_key) : key->default_text;
+        if (!describe_add(d, &entry))
+            return false;
+    }
+    return true;
+}
+
 static bool describe_broker(struct describe_configs *d, const struct rl_config *config)
 {
     bool self;
     if (d->resource->resource_name.bytes == 0)
-        return true;
+        return describe_all_brokers(d);
     if (!describe_is_self(d, " or empty string,", &self))
         return false;
     if (!self)
@@ -208,7 +255,6 @@ static bool describe_logger(struct describe_configs *d)
     config->name = rl_slice_of_string(ROOT_LOGGER);
     config->value = rl_slice_of_string(levels[rl_logger_level()]);
     config->config_source = SOURCE_DYNAMIC_BROKER_LOGGER;
-    config->read_only = true;           /* nothing changes it at run time yet */
     config->documentation = rl_slice_of("", 0);
     d->result->configs = config;
     d->result->configs_count = 1;
@@ -219,20 +265,19 @@ static bool describe_logger(struct describe_configs *d)
 
 static bool describe_resource(struct describe_configs *d)
 {
-    const struct rl_config *config = rl_broker_of(rl_request_shard(d->request))->config;
+    const struct rl_config *config = rl_broker_config(rl_request_shard(d->request));
     switch (d->resource->resource_type) {
-    case DESCRIBE_TOPIC:
+    case RL_RESOURCE_TOPIC:
         return describe_topic(d, config);
-    case DESCRIBE_BROKER:
+    case RL_RESOURCE_BROKER:
         return describe_broker(d, config);
-    case DESCRIBE_BROKER_LOGGER:
+    case RL_RESOURCE_BROKER_LOGGER:
         return describe_logger(d);
-    case DESCRIBE_CLIENT_METRICS:
+    case RL_RESOURCE_CLIENT_METRICS:
         return describe_refuse(d, RL_KAFKA_INVALID_REQUEST,
                                "This broker has no client metrics subscriptions");
     default:
-        return describe_refuse(d, RL_KAFKA_INVALID_REQUEST,
-                               "This broker has no group configurations");
+        return describe_group(d, config);
     }
 }
 
@@ -257,8 +302,8 @@ static bool describe_answer(struct describe_configs *d, bool known)
 
 static bool describe_is_known(int8_t type)
 {
-    return type == DESCRIBE_TOPIC || type == DESCRIBE_BROKER || type == DESCRIBE_BROKER_LOGGER ||
-           type == DESCRIBE_CLIENT_METRICS || type == DESCRIBE_GROUP;
+    return type == RL_RESOURCE_TOPIC || type == RL_RESOURCE_BROKER || type == RL_RESOURCE_BROKER_LOGGER ||
+           type == RL_RESOURCE_CLIENT_METRICS || type == RL_RESOURCE_GROUP;
 }
 
 void rl_api_describe_configs(struct rl_request *request, const void *message)

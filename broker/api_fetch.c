@@ -339,7 +339,7 @@ void rl_api_fetch(struct rl_request *request, const void *message)
     if (f == NULL)
         return;
     const struct rl_shard *shard = rl_request_shard(request);
-    int32_t fetch_max_bytes = rl_broker_of(shard)->config->fetch_max_bytes;
+    int32_t fetch_max_bytes = rl_broker_config(shard)->fetch_max_bytes;
     f->request = request;
     f->asked_max_bytes = (size_t)RL_MAX(RL_MIN(asked->max_bytes, fetch_max_bytes), 0);
     f->asked_min_bytes = RL_MIN((size_t)RL_MAX(asked->min_bytes, 0), f->asked_max_bytes);

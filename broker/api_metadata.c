@@ -303,7 +303,7 @@ static bool metadata_plan_creations(struct metadata *m, const struct rl_config *
 void rl_api_metadata(struct rl_request *request, const void *message)
 {
     struct rl_shard *shard = rl_request_shard(request);
-    const struct rl_config *config = rl_broker_of(shard)->config;
+    const struct rl_config *config = rl_broker_config(shard);
     struct metadata *m = rl_request_alloc(request, 1, sizeof *m);
     if (m == NULL)
         return;

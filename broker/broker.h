@@ -28,6 +28,10 @@ static inline struct rl_shard *rl_request_shard(const struct rl_request *request
     return rl_connection_shard(request->connection);
 }
 
+/* The configuration in force on this shard; good until the handler returns.  broker->config is what
+ * was set at the start. */
+const struct rl_config *rl_broker_config(const struct rl_shard *shard);
+
 /* What this client is told about us: the advertised host, or the address it dialled. */
 void rl_broker_advertised(const struct rl_request *request, char host[RL_HOST_BYTES], int32_t *ret_port);
 

@@ -75,17 +75,39 @@ void rl_config_say_dropped(struct rl_config_lines *lines)
     lines->lines[lines->count++] = rl_asprintf("and %zu more like these", lines->dropped);
 }
 
-static struct rl_config_value *find_value(const struct rl_config *config, const char *name)
+static enum rl_config_layer layer_of(enum rl_config_origin origin)
+{
+    switch (origin) {
+    case RL_CONFIG_OWN_BROKER:  return RL_CONFIG_LAYER_OWN;
+    case RL_CONFIG_ALL_BROKERS: return RL_CONFIG_LAYER_ALL;
+    case RL_CONFIG_FILE:
+    case RL_CONFIG_ENVIRONMENT:
+    case RL_CONFIG_FLAG:        break;
+    }
+    return RL_CONFIG_LAYER_START;
+}
+
+static struct rl_config_value *find_value(const struct rl_config *config, enum rl_config_layer layer,
+                                          const char *name)
 {
     for (size_t i = 0; i < config->value_count; i++)
-        if (strcmp(config->values[i].name, name) == 0)
+        if (layer_of(config->values[i].origin) == layer && strcmp(config->values[i].name, name) == 0)
             return &config->values[i];
     return NULL;
 }
 
+const struct rl_config_value *rl_config_find_in(const struct rl_config *config,
+                                                enum rl_config_layer layer, const char *name)
+{
+    return find_value(config, layer, name);
+}
+
 const struct rl_config_value *rl_config_find(const struct rl_config *config, const char *name)
 {
-    return find_value(config, name);
+    const struct rl_config_value *value = NULL;
+    for (int layer = 0; layer < RL_CONFIG_LAYERS && value == NULL; layer++)
+        value = find_value(config, (enum rl_config_layer)layer, name);
+    return value;
 }
 
 /* ---- one setting ---- */
@@ -147,7 +169,7 @@ static rl_status config_store(struct rl_config *config, const char *name, const 
     if (key == NULL)
         return unknown_key(config, name, where, origin);
 
-    struct rl_config_value *value = find_value(config, name);
+    struct rl_config_value *value = find_value(config, RL_CONFIG_LAYER_START, name);
     if (value != NULL && value->origin > origin)
         return RL_OK;
     if (value != NULL && value->origin == RL_CONFIG_FILE && origin == RL_CONFIG_FILE)
@@ -164,10 +186,10 @@ static rl_status config_store(struct rl_config *config, const char *name, const 
 
 void rl_config_mirror(struct rl_config *config, const char *from, const char *to)
 {
-    struct rl_config_value *copy = find_value(config, to);
+    struct rl_config_value *copy = find_value(config, RL_CONFIG_LAYER_START, to);
     if (copy == NULL && add_value(config, &copy) != RL_OK)
         return;
-    const struct rl_config_value *value = find_value(config, from);
+    const struct rl_config_value *value = find_value(config, RL_CONFIG_LAYER_START, from);
     value_done(copy);
     *copy = (struct rl_config_value){ .name = rl_strdup(to), .text = rl_strdup(value->text),
         .canonical = rl_strdup(value->canonical), .where = rl_strdup(value->where),
@@ -191,6 +213,51 @@ rl_status rl_config_set_pair(struct rl_config *config, const char *pair, const c
     rl_status st = rl_config_set(config, key, equals + 1, where);
     rl_free(key);
     return st;
+}
+
+/* ---- run time ---- */
+
+/* False: passed over. */
+static bool derive_add(struct rl_config *config, const struct rl_config_pair *pair,
+                       enum rl_config_origin origin)
+{
+    const struct rl_config_key *key = rl_config_key_find(RL_CONFIG_BROKER, pair->key);
+    char message[RL_CONFIG_MESSAGE_BYTES];
+    struct rl_config_value *value;
+    if (key == NULL || !key->dynamic || pair->value == NULL ||
+        rl_config_key_check(key, pair->value, message, sizeof message, NULL) != RL_OK ||
+        add_value(config, &value) != RL_OK)
+        return false;
+    value_done(value);
+    *value = (struct rl_config_value){ .name = rl_strdup(pair->key), .text = rl_strdup(pair->value),
+        .where = rl_strdup("set at run time"), .key = key, .origin = origin };
+    return true;
+}
+
+size_t rl_config_derive(const struct rl_config *start, const struct rl_config_pair *all_brokers,
+                        size_t all_brokers_count, const struct rl_config_pair *own, size_t own_count,
+                        struct rl_config *ret_config)
+{
+    RL_OBJ(start, CONFIG);
+    RL_ASSERT(start->finished);
+    size_t passed_over = 0;
+    rl_config_init(ret_config, 1);
+    memcpy(ret_config->default_shards, start->default_shards, sizeof start->default_shards);
+    for (size_t i = 0; i < start->value_count; i++) {
+        const struct rl_config_value *from = &start->values[i];
+        struct rl_config_value *value;
+        rl_status st = add_value(ret_config, &value);
+        RL_ASSERT(st == RL_OK);         /* as many as before */
+        value_done(value);
+        *value = (struct rl_config_value){ .name = rl_strdup(from->name), .text = rl_strdup(from->text),
+            .where = rl_strdup(from->where), .key = from->key, .origin = from->origin };
+    }
+    for (size_t i = 0; i < all_brokers_count; i++)
+        passed_over += !derive_add(ret_config, &all_brokers[i], RL_CONFIG_ALL_BROKERS);
+    for (size_t i = 0; i < own_count; i++)
+        passed_over += !derive_add(ret_config, &own[i], RL_CONFIG_OWN_BROKER);
+    (void)rl_config_finish(ret_config); /* each value is good; together they were when they came */
+    return passed_over;
 }
 
 /* ---- file ---- */

@@ -27,11 +27,14 @@ enum rl_config_source {
     RL_CONFIG_SOURCE_BROKER = 2,        /* DYNAMIC_BROKER_CONFIG */
     RL_CONFIG_SOURCE_CLUSTER = 3,       /* DYNAMIC_DEFAULT_BROKER_CONFIG */
     RL_CONFIG_SOURCE_STATIC = 4,        /* STATIC_BROKER_CONFIG: file, environment or flag */
-    RL_CONFIG_SOURCE_DEFAULT = 5        /* DEFAULT_CONFIG */
+    RL_CONFIG_SOURCE_DEFAULT = 5,       /* DEFAULT_CONFIG */
+    RL_CONFIG_SOURCE_GROUP = 8          /* DYNAMIC_GROUP_CONFIG */
 };
 
-/* Where an explicit value came from; a later one wins over an earlier one. */
-enum rl_config_origin { RL_CONFIG_FILE, RL_CONFIG_ENVIRONMENT, RL_CONFIG_FLAG };
+/* Where an explicit value came from; a later one wins over an earlier one.  The last two are
+ * set at run time: for all brokers, and for this one. */
+enum rl_config_origin { RL_CONFIG_FILE, RL_CONFIG_ENVIRONMENT, RL_CONFIG_FLAG,
+                        RL_CONFIG_ALL_BROKERS, RL_CONFIG_OWN_BROKER };
 
 /* ringlog.io */
 enum rl_config_io { RL_CONFIG_IO_AUTO, RL_CONFIG_IO_URING };
@@ -94,7 +97,8 @@ struct rl_config {
     struct rl_config_lines warnings;
 
     /* private to broker/config*.c */
-    struct rl_config_value *values;     /* explicit settings, one per name */
+    struct rl_config_value *values;     /* explicit settings: of a name at most one that was set
+                                           at the start, one for all brokers and one for this */
     size_t value_count;
     size_t value_capacity;
     char default_shards[8];             /* the default of ringlog.shards as text */
@@ -128,8 +132,20 @@ rl_status rl_config_set_pair(struct rl_config *config, const char *pair, const c
  * Returns RL_OK, or RL_EINVAL when config->errors has lines (also from loading). */
 rl_status rl_config_finish(struct rl_config *config);
 
-/* The explicit setting of a key, NULL when it has its default. */
+/* What was set at run time, over what was set at the start: *ret_config is initialised and
+ * finished, whatever is in the pairs: unknown keys, those that cannot be changed at run time and
+ * values that do not pass are passed over.  Any thread.  Returns how many were. */
+size_t rl_config_derive(const struct rl_config *start, const struct rl_config_pair *all_brokers,
+                        size_t all_brokers_count, const struct rl_config_pair *own, size_t own_count,
+                        struct rl_config *ret_config);
+
+/* The explicit setting of a key that counts, NULL when it has its default. */
 const struct rl_config_value *rl_config_find(const struct rl_config *config, const char *name);
+/* The same of one layer: set at run time for this broker, or for all, or at the start. */
+enum rl_config_layer { RL_CONFIG_LAYER_OWN, RL_CONFIG_LAYER_ALL, RL_CONFIG_LAYER_START,
+                       RL_CONFIG_LAYERS };
+const struct rl_config_value *rl_config_find_in(const struct rl_config *config,
+                                                enum rl_config_layer layer, const char *name);
 /* A broker key's value in force (explicit or default) in canonical form; NULL: no value.
  * After rl_config_finish; lent as long as config lives. */
 const char *rl_config_text(const struct rl_config *config, const struct rl_config_key *key);

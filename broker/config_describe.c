@@ -17,14 +17,18 @@ void rl_config_entry_add(struct rl_config_entry *entry, const char *name, const 
         .name = name, .value = entry->sensitive ? NULL : value, .source = source };
 }
 
-static void add_explicit(const struct rl_config *config, struct rl_config_entry *entry,
-                         const char *wanted, const char *name)
+static void add_explicit(const struct rl_config *config, enum rl_config_layer layer,
+                         struct rl_config_entry *entry, const char *wanted, const char *name)
 {
-    const struct rl_config_value *value = rl_config_find(config, name);
+    static const enum rl_config_source sources[RL_CONFIG_LAYERS] = {
+        [RL_CONFIG_LAYER_OWN] = RL_CONFIG_SOURCE_BROKER,
+        [RL_CONFIG_LAYER_ALL] = RL_CONFIG_SOURCE_CLUSTER,
+        [RL_CONFIG_LAYER_START] = RL_CONFIG_SOURCE_STATIC };
+    const struct rl_config_value *value = rl_config_find_in(config, layer, name);
     if (value == NULL || value->canonical == NULL)
         return;
     if (entry->synonym_count > 0 || strcmp(name, wanted) == 0)
-        rl_config_entry_add(entry, value->key->name, value->canonical, RL_CONFIG_SOURCE_STATIC);
+        rl_config_entry_add(entry, value->key->name, value->canonical, sources[layer]);
 }
 
 static void add_default(const struct rl_config *config, struct rl_config_entry *entry,
@@ -47,8 +51,10 @@ void rl_config_entry_add_broker(const struct rl_config *config, const char *want
     size_t count = 1;
     while (family != NULL && count < RL_CONFIG_FAMILY_MEMBERS && family->members[count].name)
         count++;
-    for (size_t i = 0; i < count; i++)
-        add_explicit(config, &own, wanted, family != NULL ? family->members[i].name : wanted);
+    for (int layer = 0; layer < RL_CONFIG_LAYERS; layer++)
+        for (size_t i = 0; i < count; i++)
+            add_explicit(config, (enum rl_config_layer)layer, &own, wanted,
+                         family != NULL ? family->members[i].name : wanted);
     for (size_t i = 0; i < count; i++)
         add_default(config, &own, wanted, family != NULL ? family->members[i].name : wanted);
     for (size_t i = 0; i < own.synonym_count; i++)
@@ -73,7 +79,7 @@ void rl_config_describe(const struct rl_config *config, const struct rl_config_k
     struct rl_config_entry entry = {
         .name = key->name, .type = key->type, .value = rl_config_text(config, key),
         .documentation = key->documentation, .where = value != NULL ? value->where : NULL,
-        .read_only = true,              /* ringlog changes no broker key at run time yet */
+        .read_only = !rl_config_is_alterable(key),
         .sensitive = rl_config_key_sensitive(key) };
     rl_config_entry_add_broker(config, key->name, &entry);
     rl_config_entry_finish(&entry);

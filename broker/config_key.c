@@ -100,6 +100,16 @@ const struct rl_config_key *rl_config_key_find(enum rl_config_level level, const
     return bsearch(name, rows, count, sizeof rows[0], compare_name);
 }
 
+bool rl_config_is_alterable(const struct rl_config_key *key)
+{
+    static const char *const fixed[] = { "listeners", "advertised.listeners",
+                                         "listener.security.protocol.map" };
+    for (size_t i = 0; i < RL_ARRAY_COUNT(fixed); i++)
+        if (strcmp(key->name, fixed[i]) == 0)
+            return false;
+    return key->dynamic;
+}
+
 bool rl_config_key_sensitive(const struct rl_config_key *key)
 {
     return key->type == RL_CONFIG_PASSWORD;

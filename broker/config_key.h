@@ -66,6 +66,8 @@ const struct rl_config_key *rl_config_key_find(enum rl_config_level level, const
 /* The broker or legacy key that whoever wrote `name` as a broker key most likely meant: the nearest
  * by spelling, or the broker's synonym of a topic key.  NULL when nothing is close. */
 const struct rl_config_key *rl_config_key_nearest(const char *name);
+/* May it change while the broker runs?  As in Kafka, but for what decides where we listen. */
+bool rl_config_is_alterable(const struct rl_config_key *key);
 /* Passwords: their values are never shown. */
 bool rl_config_key_sensitive(const struct rl_config_key *key);
 

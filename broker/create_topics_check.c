@@ -54,7 +54,7 @@ static void create_keep_config(struct rl_create_topics_item *item, struct rl_con
 
 static bool create_check_configs(struct rl_create_topics *c, struct rl_create_topics_item *item)
 {
-    const struct rl_config *config = rl_broker_of(rl_request_shard(c->request))->config;
+    const struct rl_config *config = rl_broker_config(rl_request_shard(c->request));
     size_t count = (size_t)item->asked->configs_count;
     bool failed = false;
     char message[1024];
@@ -143,7 +143,7 @@ static bool create_check_assignments(struct rl_create_topics *c, struct rl_creat
 
 static bool create_check_partitions(struct rl_create_topics *c, struct rl_create_topics_item *item)
 {
-    const struct rl_config *config = rl_broker_of(rl_request_shard(c->request))->config;
+    const struct rl_config *config = rl_broker_config(rl_request_shard(c->request));
     int32_t factor = item->asked->replication_factor;
     if (factor < -1 || factor == 0)
         return create_refuse(c, item, RL_KAFKA_INVALID_REPLICATION_FACTOR, "Replication factor "

@@ -23,6 +23,10 @@ static const struct rl_api_row api_rows[] = {
     { RL_API_INIT_PRODUCER_ID, 0, 5, 0, rl_api_init_producer_id },
     { RL_API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, rl_api_offset_for_leader_epoch },
     { RL_API_DESCRIBE_CONFIGS, 1, 4, 1, rl_api_describe_configs },
+    { RL_API_ALTER_CONFIGS, 0, 2, 0, rl_api_alter_configs },
+    { RL_API_CREATE_PARTITIONS, 0, 3, 0, rl_api_create_partitions },
+    { RL_API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, rl_api_incremental_alter_configs },
+    { RL_API_LIST_CONFIG_RESOURCES, 0, 1, 0, rl_api_list_config_resources },
 };
 
 const struct rl_api_row *rl_api_rows(uint32_t *ret_count)

@@ -49,6 +49,10 @@ void rl_api_delete_topics(struct rl_request *request, const void *message);
 void rl_api_init_producer_id(struct rl_request *request, const void *message);
 void rl_api_offset_for_leader_epoch(struct rl_request *request, const void *message);
 void rl_api_describe_configs(struct rl_request *request, const void *message);
+void rl_api_alter_configs(struct rl_request *request, const void *message);
+void rl_api_incremental_alter_configs(struct rl_request *request, const void *message);
+void rl_api_list_config_resources(struct rl_request *request, const void *message);
+void rl_api_create_partitions(struct rl_request *request, const void *message);
 
 /* ApiVersions for a version nobody knows: v0 layout, error 35, only its own range (KIP-511). */
 void rl_api_versions_unsupported(struct rl_request *request);

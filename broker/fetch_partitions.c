@@ -154,7 +154,7 @@ static void entry_read(struct rl_scatter_call *call, struct rl_fetch_entry *e, s
     e->read->upper_offset = upper_offset_of(f, e);
     e->read->max_bytes = max_bytes;
     e->read->at_least_one = at_least_one;
-    read_set_path(e->read, rl_broker_of(call->owner)->config->fetch_path, f->prefers_files);
+    read_set_path(e->read, rl_broker_config(call->owner)->fetch_path, f->prefers_files);
     e->read->done = on_read_done;
     e->read->arg = e;
     rl_status status = rl_log_read(p->log, e->read);

@@ -12,7 +12,7 @@
 #include "broker/server.h"
 #include "broker/broker.h"
 #include "broker/data_directory.h"
-#include "broker/topic_config.h"
+#include "broker/settings.h"
 #include "core/clock.h"
 #include "core/logger.h"
 #include "core/memory.h"
@@ -281,24 +281,16 @@ static void on_controller_started(void *arg, rl_status status)
         server_begin_listening(shard, s);
 }
 
-static void resolve_topic(void *arg, const struct rl_topic_override *overrides,
-                          uint32_t override_count, struct rl_log_config *ret_config)
-{
-    _Static_assert(sizeof(struct rl_topic_override) == sizeof(struct rl_config_pair) &&
-                  offsetof(struct rl_topic_override, value) == offsetof(struct rl_config_pair, value),
-                  "both are a key and a value, so that overrides need no copy");
-    const struct server *s = arg;
-    rl_topic_config_resolve(s->config, (const struct rl_config_pair *)(const void *)overrides,
-                            override_count, ret_config);
-}
-
 static void server_boot(struct rl_shard *shard, struct rl_msg *msg)
 {
     struct server *s = RL_CONTAINER_OF(msg, struct server_visit, msg)->server;
     struct rl_controller_options options = {
         .metadata_url = s->metadata_url,
-        .resolve = resolve_topic,
-        .resolve_arg = s,
+        .resolve = rl_settings_resolve,
+        .build = rl_settings_build,
+        .free = rl_settings_free,
+        .applied = rl_settings_applied,
+        .arg = &s->broker,
         /* On the same mount nothing is lost that anybody could have read. */
         .unclean_start = !s->log_start.clean && !s->log_start.same_mount,
     };

@@ -48,6 +48,8 @@ struct rl_log_manager_options {
 };
 /* Each shard, at start.  Registers its end-of-turn hook (writes) and shard->context[LOG]. */
 rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manager_options *options);
+/* Another producer.id.expiration.ms from now on. */
+void rl_log_manager_set_producer_expiration(struct rl_shard *shard, int64_t expiration_ms);
 /* Has every log that is there been opened, and has none that was closed failed before?  Only then
  * may the directory be called recovered, or stopped cleanly. */
 bool rl_log_manager_is_sound(const struct rl_shard *shard);

@@ -153,6 +153,11 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     return RL_OK;
 }
 
+void rl_log_manager_set_producer_expiration(struct rl_shard *shard, int64_t expiration_ms)
+{
+    rl_log_manager_of(shard)->producer_id_expiration_ms = expiration_ms;
+}
+
 bool rl_log_manager_is_sound(const struct rl_shard *shard)
 {
     return !rl_log_manager_of(shard)->unsound;

@@ -128,6 +128,8 @@ void rl_connection_peer_address(const struct rl_connection *connection, char hos
  * add to those that the kernel has not taken yet (256 MiB).  A goal, not a limit: who makes large
  * replies makes them smaller as it shrinks. */
 size_t rl_net_reply_bytes_left(const struct rl_shard *shard);
+/* Other bounds from now on, for new connections. */
+void rl_net_set_connections_max(struct rl_shard *shard, uint32_t connections_max);
 /* Connections on this shard. */
 uint32_t rl_net_connection_count(const struct rl_shard *shard);
 

@@ -5,7 +5,7 @@
 #include "perf/memory_broker.h"
 #include "broker/broker.h"
 #include "broker/data_directory.h"
-#include "broker/topic_config.h"
+#include "broker/settings.h"
 #include "core/memory.h"
 #include "io/loop.h"
 #include "log/log.h"
@@ -60,14 +60,6 @@ static rl_status same_random(void *arg, void *data, size_t bytes)
     return RL_OK;
 }
 
-static void resolve_topic(void *arg, const struct rl_topic_override *overrides, uint32_t count,
-                          struct rl_log_config *ret_config)
-{
-    (void)overrides;
-    (void)count;
-    rl_topic_config_resolve(arg, NULL, 0, ret_config);
-}
-
 static rl_status shard_start(struct rl_shard *shard, void *arg)
 {
     struct rl_memory_broker *b = arg;
@@ -104,7 +96,8 @@ static void on_boot(struct rl_shard *shard, struct rl_msg *msg)
 {
     struct rl_memory_broker *b = RL_CONTAINER_OF(msg, struct rl_memory_broker, boot);
     rl_controller_start(shard, &(struct rl_controller_options){
-        .metadata_url = "local:" DATA_DIR "/metadata", .resolve = resolve_topic, .resolve_arg = &b->config },
+        .metadata_url = "local:" DATA_DIR "/metadata", .resolve = rl_settings_resolve, .build = rl_settings_build,
+        .free = rl_settings_free, .applied = rl_settings_applied, .arg = &b->broker },
         on_controller_started, b);
 }
 

@@ -19,6 +19,7 @@
 static void controller_free(struct rl_controller *c)
 {
     rl_controller_topics_free(c);
+    rl_controller_settings_free(c);
     rl_free(c->image);
     rl_text_done(&c->block_value);
     rl_free(c->shards);
@@ -42,7 +43,8 @@ static void on_closed(void *arg)
 void rl_controller_rest(struct rl_controller *c)
 {
     if (c->busy > 0 || c->publish != NULL || c->publish_kicked || c->leaving > 0 || c->closing ||
-        !rl_list_empty(&c->publish_waiting) || !rl_list_empty(&c->block_storing))
+        !rl_list_empty(&c->publish_waiting) || !rl_list_empty(&c->block_storing) ||
+        c->settings_alter != NULL)
         return;
     if (c->starting) {
         c->starting = false;
@@ -69,6 +71,7 @@ static void start_fail(struct rl_controller *c, rl_status status)
 
 static void start_publish(struct rl_controller *c)
 {
+    rl_controller_settings_begin(c);
     rl_status status = rl_controller_topics_begin(c);
     if (status == RL_OK)
         rl_controller_publish_first(c);
@@ -117,6 +120,9 @@ static rl_status load_entry(struct rl_controller *c, struct rl_slice key, struct
     static const size_t prefix_bytes = sizeof RL_TOPIC_KEY_PREFIX - 1;
     if (key.bytes > prefix_bytes && memcmp(key.data, RL_TOPIC_KEY_PREFIX, prefix_bytes) == 0)
         return rl_controller_topic_load(c, key, value, version);
+    static const size_t configs_bytes = sizeof RL_CONFIGS_KEY_PREFIX - 1;
+    if (key.bytes > configs_bytes && memcmp(key.data, RL_CONFIGS_KEY_PREFIX, configs_bytes) == 0)
+        return rl_controller_settings_load(c, key, value, version);
     if (rl_slice_equal_string(key, RL_EPOCH_FLOOR_KEY))
         return load_floor(c, value, version);
     if (rl_slice_equal_string(key, RL_PRODUCER_IDS_KEY))
@@ -171,12 +177,15 @@ void rl_controller_start(struct rl_shard *shard, const struct rl_controller_opti
     rl_table_init(&c->by_name, rl_shard_random(shard));
     rl_table_init(&c->by_collision, rl_shard_random(shard));
     rl_list_init(&c->publish_waiting);
+    rl_list_init(&c->settings_entries);
+    rl_list_init(&c->settings_alters);
     rl_list_init(&c->block_waiting);
     rl_list_init(&c->block_storing);
     c->shards = rl_alloc_zero(shard->count, sizeof *c->shards);
     for (uint32_t i = 0; i < shard->count; i++) {
         c->shards[i].shard = rl_shard_peer(shard, i);
         c->shards[i].controller = c;
+        c->shards[i].settings_applied = options->applied;
         rl_list_init(&c->shards[i].producer_calls);
     }
     rl_metadata_store_open(shard, options->metadata_url, on_opened, c);
@@ -296,5 +305,39 @@ void rl_controller_raise_epoch(struct rl_shard *from, struct rl_raise_epoch *cal
 {
     call->from = from;
     call->msg.handle = on_raise;
+    rl_shard_post(rl_shard_peer(from, 0), &call->msg);
+}
+
+static void on_alter_answer(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_alter *call = RL_CONTAINER_OF(msg, struct rl_alter, msg);
+    (void)shard;
+    call->done(call);
+}
+
+void rl_controller_alter_answer(struct rl_alter *call, rl_status status)
+{
+    call->status = status;
+    call->msg.handle = on_alter_answer;
+    rl_shard_post(call->from, &call->msg);
+}
+
+static void on_alter(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_alter *call = RL_CONTAINER_OF(msg, struct rl_alter, msg);
+    struct rl_controller *c = controller_of(shard);
+    if (c == NULL)
+        rl_controller_alter_answer(call, RL_ESTOPPING);
+    else if (call->target == RL_ALTER_TOPIC)
+        rl_controller_topic_alter(c, call);
+    else
+        rl_controller_settings_alter(c, call);
+}
+
+void rl_controller_alter(struct rl_shard *from, struct rl_alter *call)
+{
+    call->from = from;
+    call->reason[0] = '\0';
+    call->msg.handle = on_alter;
     rl_shard_post(rl_shard_peer(from, 0), &call->msg);
 }

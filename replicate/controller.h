@@ -6,6 +6,10 @@
  * at the next start.  Every change builds a new image, sends it to all shards, and frees the old
  * one when all have confirmed.
  *
+ * More partitions are a topic that is CREATING once more, but for the partitions it has; other
+ * overrides are one record and one image.  "configs/broker/<id>" and "configs/group/<id>" are the
+ * overrides of brokers and groups; a change makes new settings, and topics are resolved anew.
+ *
  * Other facts: "broker/epoch-floor", raised once after an unclean start, so that every led
  * partition gets a higher leader epoch by one record; "broker/producer-ids", the next block of
  * producer ids, made durable before any of it is used. */
@@ -17,14 +21,37 @@
 #include "io/shard.h"
 #include "replicate/metadata_image.h"
 
+/* What is not a topic and has configuration of its own. */
+enum rl_config_resource_type { RL_CONFIG_RESOURCE_BROKER, RL_CONFIG_RESOURCE_GROUP,
+                               RL_CONFIG_RESOURCE_TYPES };
+
+struct rl_config_resource {
+    enum rl_config_resource_type type;
+    const char *name;                   /* a broker's number, "" for all brokers; a group's id */
+    const struct rl_topic_override *overrides;          /* sorted by key */
+    uint32_t override_count;
+};
+
+/* Make settings (broker/) from what is stored: resources sorted by type and name, lent during the
+ * call.  Pure; what is returned is released once, when no shard works with it any more. */
+typedef const void *rl_settings_build_fn(void *arg, const struct rl_config_resource *resources,
+                                         uint32_t resource_count);
+typedef void rl_settings_free_fn(void *arg, const void *settings);
+/* Each shard, after its image has changed to one with other settings. */
+typedef void rl_settings_applied_fn(struct rl_shard *shard, const void *settings);
 /* Resolve a topic's overrides to what its logs need (broker/topic_config.c).  Pure. */
-typedef void rl_topic_resolve_fn(void *arg, const struct rl_topic_override *overrides,
+typedef void rl_topic_resolve_fn(void *arg, const void *settings,
+                                 const struct rl_topic_override *overrides,
                                  uint32_t override_count, struct rl_log_config *ret_config);
 
 struct rl_controller_options {
     const char *metadata_url;           /* "local:DIR" */
     rl_topic_resolve_fn *resolve;
-    void *resolve_arg;
+    /* All three or none: then settings are NULL. */
+    rl_settings_build_fn *build;
+    rl_settings_free_fn *free;
+    rl_settings_applied_fn *applied;
+    void *arg;                          /* of resolve, build and free */
     bool unclean_start;                 /* raise the leader epochs */
 };
 
@@ -92,6 +119,39 @@ struct rl_raise_epoch {
     struct rl_shard *from;
 };
 void rl_controller_raise_epoch(struct rl_shard *from, struct rl_raise_epoch *call);
+
+/* Make new overrides from those there are: *ret_overrides is rl_alloc'ed and given to the
+ * controller, its strings are lent by `now` or by arg.  Runs on shard 0; Pure.  RL_OK, or another
+ * status with a sentence in reason[bytes]: then nothing is changed. */
+typedef rl_status rl_overrides_edit_fn(void *arg, const struct rl_topic_override *now,
+                                       uint32_t count, struct rl_topic_override **ret_overrides,
+                                       uint32_t *ret_count, char *reason, size_t bytes);
+
+enum rl_alter_target { RL_ALTER_TOPIC, RL_ALTER_BROKER, RL_ALTER_GROUP };
+
+struct rl_alter {
+    /* in */
+    enum rl_alter_target target;
+    struct rl_slice name;
+    bool grow;                          /* a topic, to this many partitions: */
+    int32_t partition_count;
+    rl_overrides_edit_fn *edit;         /* NULL: as they are */
+    void *edit_arg;
+    bool validate_only;
+    /* out */
+    rl_status status;                   /* RL_OK: every shard works with it; RL_ENOTFOUND (no such
+                                           topic); RL_ERANGE (no more partitions than there are),
+                                           RL_ETOOLARGE; what edit said; RL_EIO, RL_ENOSPACE (it
+                                           may be altered nevertheless) */
+    char reason[1024];                  /* for people, Kafka's words; "" when RL_OK */
+    void (*done)(struct rl_alter *call);
+    void *arg;
+    struct rl_msg msg;                  /* replicate/ only, from here */
+    struct rl_shard *from;
+    struct rl_list link;
+};
+/* Calls for the same topic, and those for all brokers and groups, are carried out in order. */
+void rl_controller_alter(struct rl_shard *from, struct rl_alter *call);
 
 struct rl_allocate_producer_id {
     int64_t producer_id;                /* out; never given twice, over crashes too */

@@ -16,6 +16,7 @@
 struct change {
     struct topic_entry *entry;
     const struct rl_topic *before, *after;              /* in the old and new image, or NULL */
+    bool quiet;                         /* the topic is the same, only its defaults are others */
 };
 
 struct publish {
@@ -25,48 +26,12 @@ struct publish {
     const struct rl_topic **removed;
     uint32_t removed_count;
     uint32_t outstanding;               /* shards that have not answered */
+    bool settings_changed;
+    const void *old_settings;
     rl_status status;
 };
 
 static void publish_next(struct rl_controller *c);
-
-/* ---- nodes ---- */
-
-static int override_compare(const void *a, const void *b)
-{
-    const struct rl_topic_override *left = a, *right = b;
-    return strcmp(left->key, right->key);
-}
-
-static const char *string_place(char **at, const char *string)
-{
-    size_t bytes = strlen(string) + 1;
-    char *place = *at;
-    memcpy(place, string, bytes);
-    *at += bytes;
-    return place;
-}
-
-struct rl_topic *rl_topic_node_create(const struct rl_topic *like)
-{
-    size_t bytes = sizeof *like + like->override_count * sizeof *like->overrides +
-                   strlen(like->name) + 1;
-    for (uint32_t i = 0; i < like->override_count; i++)
-        bytes += strlen(like->overrides[i].key) + strlen(like->overrides[i].value) + 2;
-
-    struct rl_topic *topic = rl_alloc(bytes);
-    struct rl_topic_override *overrides = (struct rl_topic_override *)(topic + 1);
-    char *at = (char *)(overrides + like->override_count);
-    *topic = *like;
-    topic->name = string_place(&at, like->name);
-    topic->overrides = overrides;
-    for (uint32_t i = 0; i < like->override_count; i++) {
-        overrides[i].key = string_place(&at, like->overrides[i].key);
-        overrides[i].value = string_place(&at, like->overrides[i].value);
-    }
-    qsort(overrides, like->override_count, sizeof *overrides, override_compare);
-    return topic;
-}
 
 /* ---- building ---- */
 
@@ -155,8 +120,13 @@ static void publish_finish(struct rl_controller *c)
             rl_free((void *)(uintptr_t)before);
         if (before == entry->topic)
             entry->topic = NULL;
-        rl_controller_topic_applied(entry, p->status);
+        if (!p->changes[i].quiet)
+            rl_controller_topic_applied(entry, p->status);
     }
+    if (p->old_settings != NULL)
+        c->options.free(c->options.arg, p->old_settings);
+    if (p->settings_changed)
+        rl_controller_settings_applied(c, p->status);
     rl_free(p->changes);
     rl_free(p->removed);
     rl_free(p);
@@ -188,8 +158,11 @@ static void on_applied(void *arg, rl_status status)
 static void on_publish(struct rl_shard *shard, struct rl_msg *msg)
 {
     struct rl_metadata_shard *local = RL_CONTAINER_OF(msg, struct rl_metadata_shard, publish_msg);
+    const void *settings = local->image != NULL ? local->image->settings : NULL;
     local->image = local->publish_image;
     shard->context[RL_CONTEXT_METADATA] = local;
+    if (local->settings_applied != NULL && local->image->settings != settings)
+        local->settings_applied(shard, local->image->settings);
     rl_replica_manager_apply(shard, local->image, local->publish_removed,
                              local->publish_removed_count, on_applied, local);
 }
@@ -210,13 +183,31 @@ static void publish_send(struct rl_controller *c, struct publish *p)
     }
 }
 
+/* Other settings: every topic is resolved anew, also those that wait with a change of their own. */
+static void changes_resolve(struct rl_controller *c, struct publish *p)
+{
+    struct topic_entry *entry;
+    uint32_t at = 0;
+    while ((entry = rl_table_next(&c->by_name, &at)) != NULL) {
+        bool waits = rl_list_linked(&entry->publish_link);
+        if (waits ? entry->phase == TOPIC_APPLYING_DELETING : entry->published == NULL)
+            continue;
+        const struct rl_topic *after = rl_controller_topic_resolve_again(entry);
+        if (!waits)
+            p->changes[p->change_count++] = (struct change){
+                .entry = entry, .before = entry->published, .after = after, .quiet = true };
+    }
+}
+
 static void changes_take(struct rl_controller *c, struct publish *p)
 {
-    uint32_t count = 0;
+    uint32_t count = c->settings_resolve ? rl_table_count(&c->by_name) : 0;
     RL_LIST_EACH(link, &c->publish_waiting)
         count++;
     p->changes = rl_alloc_zero(count + 1, sizeof *p->changes);
     p->removed = rl_alloc_zero(count + 1, sizeof *p->removed);
+    if (c->settings_resolve && p->settings_changed)
+        changes_resolve(c, p);
 
     struct rl_list *link;
     while ((link = rl_list_pop_front(&c->publish_waiting)) != NULL) {
@@ -232,15 +223,22 @@ static void changes_take(struct rl_controller *c, struct publish *p)
 static void publish_begin(struct rl_controller *c)
 {
     struct publish *p = rl_alloc_zero(1, sizeof *p);
+    if (c->settings_next != NULL) {
+        p->settings_changed = true;
+        p->old_settings = c->settings;
+        c->settings = c->settings_next;
+        c->settings_next = NULL;
+    }
     changes_take(c, p);
     p->old = c->image;
     c->image = image_build(p->old, p);
+    c->image->settings = c->settings;
     publish_send(c, p);
 }
 
 static void publish_next(struct rl_controller *c)
 {
-    if (c->publish == NULL && !rl_list_empty(&c->publish_waiting))
+    if (c->publish == NULL && (!rl_list_empty(&c->publish_waiting) || c->settings_next != NULL))
         publish_begin(c);
 }
 
@@ -253,16 +251,25 @@ static void on_kick(struct rl_shard *shard, struct rl_msg *msg)
     rl_controller_rest(c);
 }
 
-void rl_controller_publish_add(struct topic_entry *entry)
+/* Not at once: a group of commits ends together, and one image does for all of them. */
+static void publish_soon(struct rl_controller *c)
 {
-    struct rl_controller *c = entry->controller;
-    rl_list_push_back(&c->publish_waiting, &entry->publish_link);
-    /* Not at once: a group of commits ends together, and one image does for all of them. */
     if (c->publish != NULL || c->publish_kicked || c->image == NULL)
         return;
     c->publish_kicked = true;
     c->publish_kick.handle = on_kick;
     rl_shard_post(c->shard, &c->publish_kick);
+}
+
+void rl_controller_publish_add(struct topic_entry *entry)
+{
+    rl_list_push_back(&entry->controller->publish_waiting, &entry->publish_link);
+    publish_soon(entry->controller);
+}
+
+void rl_controller_publish_settings(struct rl_controller *c)
+{
+    publish_soon(c);
 }
 
 void rl_controller_publish_first(struct rl_controller *c)

@@ -2,6 +2,8 @@
  *
  *   topics/<name>        {"version":1,"id":"<22 characters>","state":"creating|online|deleting",
  *                         "partitions":3,"created_at_floor":0,"overrides":{"retention.ms":"1000"}}
+ *                        creating, with partitions that were there before: also "made":2
+ *   configs/<type>/<id>  {"version":1,"overrides":{"log.retention.ms":"1000"}}
  *   broker/epoch-floor   {"version":1,"number":2}
  *   broker/producer-ids  {"version":1,"number":3000}
  *
@@ -36,28 +38,45 @@ static void record_dump(json_t *record, struct rl_text *text)
     json_decref(record);
 }
 
-rl_status rl_topic_record_encode(const struct rl_topic *topic, enum topic_record_state state,
-                                 struct rl_text *text)
+/* The same with the overrides added. */
+static rl_status record_dump_with(json_t *record, const struct rl_topic_override *overrides,
+                                  uint32_t count, struct rl_text *text)
 {
-    char id[RL_UUID_TEXT_BYTES];
-    rl_uuid_format(topic->id, id);
-    json_t *record = json_object(), *overrides = json_object();
+    json_t *object = json_object();
     bool good = true;
-    json_object_set_new(record, "version", json_integer(RECORD_VERSION));
-    json_object_set_new(record, "id", json_string(id));
-    json_object_set_new(record, "state", json_string(state_names[state]));
-    json_object_set_new(record, "partitions", json_integer(topic->partition_count));
-    json_object_set_new(record, "created_at_floor", json_integer(topic->created_at_floor));
-    for (uint32_t i = 0; i < topic->override_count; i++)
-        good &= json_object_set_new(overrides, topic->overrides[i].key,
-                                    json_string(topic->overrides[i].value)) == 0;
-    json_object_set_new(record, "overrides", overrides);
+    for (uint32_t i = 0; i < count; i++)
+        good &= json_object_set_new(object, overrides[i].key, json_string(overrides[i].value)) == 0;
+    json_object_set_new(record, "overrides", object);
     if (!good) {
         json_decref(record);
         return RL_EINVAL;
     }
     record_dump(record, text);
     return RL_OK;
+}
+
+rl_status rl_topic_record_encode(const struct rl_topic *topic, enum topic_record_state state,
+                                 struct rl_text *text)
+{
+    char id[RL_UUID_TEXT_BYTES];
+    rl_uuid_format(topic->id, id);
+    json_t *record = json_object();
+    json_object_set_new(record, "version", json_integer(RECORD_VERSION));
+    json_object_set_new(record, "id", json_string(id));
+    json_object_set_new(record, "state", json_string(state_names[state]));
+    json_object_set_new(record, "partitions", json_integer(topic->partition_count));
+    if (state == TOPIC_RECORD_CREATING && topic->partitions_made > 0)
+        json_object_set_new(record, "made", json_integer(topic->partitions_made));
+    json_object_set_new(record, "created_at_floor", json_integer(topic->created_at_floor));
+    return record_dump_with(record, topic->overrides, topic->override_count, text);
+}
+
+rl_status rl_overrides_record_encode(const struct rl_topic_override *overrides, uint32_t count,
+                                     struct rl_text *text)
+{
+    json_t *record = json_object();
+    json_object_set_new(record, "version", json_integer(RECORD_VERSION));
+    return record_dump_with(record, overrides, count, text);
 }
 
 /* The object, if it is one of a version we know. */
@@ -135,12 +154,14 @@ rl_status rl_topic_record_decode(struct rl_slice value, const char *name,
 
     struct rl_topic topic = { .name = name };
     struct rl_topic_override *overrides = NULL;
-    int64_t partitions = 0, floor = 0;
+    int64_t partitions = 0, floor = 0, made = 0;
     const char *id = json_string_value(json_object_get(record, "id"));
     bool good = id != NULL && rl_uuid_parse(rl_slice_of_string(id), &topic.id) == RL_OK &&
                 !rl_uuid_is_zero(topic.id) && state_get(record, ret_state) &&
                 integer_get(record, "partitions", 1, RL_TOPIC_PARTITIONS_MAX, &partitions) &&
                 integer_get(record, "created_at_floor", INT32_MIN + 1, INT32_MAX, &floor) &&
+                (json_object_get(record, "made") == NULL ||
+                 integer_get(record, "made", 0, partitions, &made)) &&
                 overrides_get(json_object_get(record, "overrides"), &overrides,
                               &topic.override_count);
     if (good) {
@@ -148,8 +169,26 @@ rl_status rl_topic_record_decode(struct rl_slice value, const char *name,
         topic.created_at_floor = (int32_t)floor;
         topic.overrides = overrides;
         topic.state = *ret_state == TOPIC_RECORD_CREATING ? RL_TOPIC_CREATING : RL_TOPIC_ONLINE;
+        topic.partitions_made = topic.state == RL_TOPIC_CREATING ? (int32_t)made
+                                                                 : topic.partition_count;
         *ret_topic = rl_topic_node_create(&topic);
     }
+    rl_free(overrides);
+    json_decref(record);
+    return good ? RL_OK : RL_ECORRUPT;
+}
+
+rl_status rl_overrides_record_decode(struct rl_slice value,
+                                     struct rl_topic_override **ret_overrides, uint32_t *ret_count)
+{
+    json_t *record = NULL;
+    struct rl_topic_override *overrides = NULL;
+    rl_status status = record_parse(value, &record);
+    if (status != RL_OK)
+        return status;
+    bool good = overrides_get(json_object_get(record, "overrides"), &overrides, ret_count);
+    if (good)
+        *ret_overrides = rl_overrides_copy(overrides, *ret_count);
     rl_free(overrides);
     json_decref(record);
     return good ? RL_OK : RL_ECORRUPT;

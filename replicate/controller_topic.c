@@ -1,17 +1,19 @@
 /* replicate/controller_topic.c — a topic's life, from the call that makes it to its deletion.
  *
  *   create:  STORING_CREATING -> APPLYING_CREATING -> STORING_ONLINE -> APPLYING_ONLINE -> IDLE
- *   raise:   IDLE -> STORING_EPOCH -> APPLYING_EPOCH -> IDLE
+ *   alter:   IDLE -> STORING_ALTERED -> APPLYING_ALTERED -> IDLE, with more partitions instead
+ *            -> STORING_ONLINE -> APPLYING_ONLINE -> IDLE.  A higher leader epoch goes this way, too
  *   delete:  IDLE -> STORING_DELETING -> APPLYING_DELETING -> STORING_REMOVED -> gone
  *
  * STORING waits for a commit, APPLYING for an image on every shard.  Topics go through this side
  * by side: commits of one turn share a sync, and changes that wait share an image.  One topic has
- * one commit or one image under way, never both.  Calls for a topic that is being created wait
- * until it is idle.
+ * one commit or one image under way, never both.  Calls for a topic that is being created or
+ * altered wait until it is idle.
  *
  * Failures: a create that could not be stored leaves nothing; one that fails later leaves the
  * topic CREATING and usable, and the next start finishes it: data may have been produced to it
- * already, so it is not taken back.  A delete that fails before it is stored leaves the topic; one
+ * already, so it is not taken back; nor are more partitions.  An alteration that could not be
+ * stored changes nothing.  A delete that fails before it is stored leaves the topic; one
  * that fails later leaves the entry STUCK: invisible, its name taken, until the next start. */
 #include "core/logger.h"
 #include "core/memory.h"
@@ -19,6 +21,7 @@
 #include <stdio.h>
 
 static void delete_begin(struct topic_entry *entry);
+static void alter_next(struct topic_entry *entry);
 
 /* ---- entries ---- */
 
@@ -35,6 +38,7 @@ static struct topic_entry *entry_create(struct rl_controller *c, struct rl_slice
             *at = '_';
     rl_list_init(&entry->deletes);
     rl_list_init(&entry->creates);
+    rl_list_init(&entry->alters);
     rl_table_put(&c->by_name, rl_slice_of_string(entry->name), entry);
     rl_table_put(&c->by_collision, rl_slice_of_string(entry->collision), entry);
     c->busy++;
@@ -50,6 +54,7 @@ static void entry_forget(struct topic_entry *entry)
 static void entry_free(struct topic_entry *entry)
 {
     rl_free((void *)(uintptr_t)entry->topic);
+    rl_free(entry->altered);
     rl_text_done(&entry->value);
     rl_free(entry->key);
     rl_free(entry->collision);
@@ -99,6 +104,26 @@ static void answer_raise(struct topic_entry *entry, rl_status status)
         rl_controller_raise_answer(call, status);
 }
 
+static void answer_alter(struct topic_entry *entry, rl_status status)
+{
+    struct rl_alter *call = entry->alter;
+    if (call == NULL)
+        return;
+    entry->alter = NULL;
+    if (status != RL_OK)
+        snprintf(call->reason, sizeof call->reason, "Topic '%s' could not be altered: %s.",
+                 entry->name, rl_status_text(status));
+    rl_controller_alter_answer(call, status);
+}
+
+/* The topic goes, or never came. */
+static void answer_late_alters(struct topic_entry *entry)
+{
+    struct rl_list *link;
+    while ((link = rl_list_pop_front(&entry->alters)) != NULL)
+        rl_controller_alter_answer(RL_LIST_ENTRY(link, struct rl_alter, link), RL_ENOTFOUND);
+}
+
 /* Nobody works on the topic any more. */
 static void entry_rest(struct topic_entry *entry, enum topic_phase phase)
 {
@@ -107,6 +132,8 @@ static void entry_rest(struct topic_entry *entry, enum topic_phase phase)
     c->busy--;
     if (phase == TOPIC_IDLE && !rl_list_empty(&entry->deletes))
         delete_begin(entry);
+    else if (phase == TOPIC_IDLE)
+        alter_next(entry);
     rl_controller_rest(c);
 }
 
@@ -114,11 +141,11 @@ static void entry_rest(struct topic_entry *entry, enum topic_phase phase)
 
 static void on_stored(void *arg, rl_status status);
 
-static rl_status entry_store(struct topic_entry *entry, enum topic_phase phase,
-                             enum topic_record_state state)
+static rl_status entry_store(struct topic_entry *entry, const struct rl_topic *topic,
+                             enum topic_phase phase, enum topic_record_state state)
 {
     rl_text_clear(&entry->value);
-    rl_status status = rl_topic_record_encode(entry->topic, state, &entry->value);
+    rl_status status = rl_topic_record_encode(topic, state, &entry->value);
     if (status == RL_OK && entry->value.bytes > RL_METADATA_VALUE_BYTES_MAX)
         status = RL_ETOOLARGE;
     if (status != RL_OK)
@@ -139,16 +166,36 @@ static void entry_store_removed(struct topic_entry *entry)
     rl_metadata_store_commit(entry->controller->store, &entry->op, 1, on_stored, entry);
 }
 
+/* The node is ours alone until it is in an image. */
+static void topic_resolve(const struct rl_controller *c, const struct rl_topic *topic)
+{
+    struct rl_topic *ours = (struct rl_topic *)(uintptr_t)topic;
+    const void *settings = c->settings_next != NULL ? c->settings_next : c->settings;
+    c->options.resolve(c->options.arg, settings, topic->overrides, topic->override_count,
+                       &ours->config);
+}
+
 static void entry_apply(struct topic_entry *entry, enum topic_phase phase)
 {
     entry->phase = phase;
+    if (phase != TOPIC_APPLYING_DELETING)
+        topic_resolve(entry->controller, entry->topic);
     rl_controller_publish_add(entry);
+}
+
+const struct rl_topic *rl_controller_topic_resolve_again(struct topic_entry *entry)
+{
+    if (entry->topic == entry->published)
+        entry->topic = rl_topic_node_create(entry->topic);
+    topic_resolve(entry->controller, entry->topic);
+    return entry->topic;
 }
 
 static void delete_begin(struct topic_entry *entry)
 {
     entry->controller->busy++;
-    rl_status status = entry_store(entry, TOPIC_STORING_DELETING, TOPIC_RECORD_DELETING);
+    answer_late_alters(entry);
+    rl_status status = entry_store(entry, entry->topic, TOPIC_STORING_DELETING, TOPIC_RECORD_DELETING);
     RL_ASSERT(status == RL_OK);                         /* it was stored before */
 }
 
@@ -171,6 +218,7 @@ static void store_failed(struct topic_entry *entry, rl_status status)
     case TOPIC_STORING_CREATING:
         answer_create(entry, status);
         answer_deletes(entry, RL_ENOTFOUND);
+        answer_late_alters(entry);
         entry_forget(entry);
         entry_free(entry);
         c->busy--;
@@ -178,11 +226,14 @@ static void store_failed(struct topic_entry *entry, rl_status status)
         return;
     case TOPIC_STORING_ONLINE:
         answer_create(entry, status);
+        answer_alter(entry, status);
+        answer_raise(entry, status);
         entry_rest(entry, TOPIC_IDLE);
         return;
-    case TOPIC_STORING_EPOCH:
-        rl_free((void *)(uintptr_t)entry->topic);       /* in no image */
-        entry->topic = entry->published;
+    case TOPIC_STORING_ALTERED:
+        rl_free(entry->altered);
+        entry->altered = NULL;
+        answer_alter(entry, status);
         answer_raise(entry, status);
         entry_rest(entry, TOPIC_IDLE);
         return;
@@ -197,7 +248,7 @@ static void store_failed(struct topic_entry *entry, rl_status status)
     case TOPIC_LOADED:
     case TOPIC_APPLYING_CREATING:
     case TOPIC_APPLYING_ONLINE:
-    case TOPIC_APPLYING_EPOCH:
+    case TOPIC_APPLYING_ALTERED:
     case TOPIC_IDLE:
     case TOPIC_APPLYING_DELETING:
     case TOPIC_STUCK:
@@ -222,10 +273,13 @@ static void on_stored(void *arg, rl_status status)
     } else if (entry->phase == TOPIC_STORING_ONLINE) {
         struct rl_topic online = *entry->topic;
         online.state = RL_TOPIC_ONLINE;
+        online.partitions_made = online.partition_count;
         entry->topic = rl_topic_node_create(&online);   /* the old node dies with its image */
         entry_apply(entry, TOPIC_APPLYING_ONLINE);
-    } else if (entry->phase == TOPIC_STORING_EPOCH) {
-        entry_apply(entry, TOPIC_APPLYING_EPOCH);
+    } else if (entry->phase == TOPIC_STORING_ALTERED) {
+        entry->topic = entry->altered;
+        entry->altered = NULL;
+        entry_apply(entry, TOPIC_APPLYING_ALTERED);
     } else if (entry->phase == TOPIC_STORING_DELETING) {
         entry_apply(entry, TOPIC_APPLYING_DELETING);
     } else {
@@ -240,6 +294,7 @@ static void apply_failed(struct topic_entry *entry, rl_status status)
              entry->name, rl_status_text(status));
     answer_create(entry, status);
     answer_raise(entry, status);
+    answer_alter(entry, status);
     if (entry->phase != TOPIC_APPLYING_DELETING) {
         entry_rest(entry, TOPIC_IDLE);
         return;
@@ -252,17 +307,19 @@ void rl_controller_topic_applied(struct topic_entry *entry, rl_status status)
 {
     if (status != RL_OK) {
         apply_failed(entry, status);
-    } else if (entry->phase == TOPIC_APPLYING_CREATING) {
-        status = entry_store(entry, TOPIC_STORING_ONLINE, TOPIC_RECORD_ONLINE);
+    } else if (entry->phase == TOPIC_APPLYING_CREATING ||
+               (entry->phase == TOPIC_APPLYING_ALTERED && entry->topic->state == RL_TOPIC_CREATING)) {
+        status = entry_store(entry, entry->topic, TOPIC_STORING_ONLINE, TOPIC_RECORD_ONLINE);
         RL_ASSERT(status == RL_OK);
-    } else if (entry->phase == TOPIC_APPLYING_ONLINE) {
-        if (entry->create != NULL)
-            RL_INFO("metadata", "created topic %s partitions=%d", entry->name,
+    } else if (entry->phase == TOPIC_APPLYING_ONLINE || entry->phase == TOPIC_APPLYING_ALTERED) {
+        if (entry->create != NULL || entry->alter != NULL)
+            RL_INFO("metadata", "%s topic %s partitions=%d",
+                    entry->create != NULL ? "created" : "altered", entry->name,
                     entry->topic->partition_count);
+        if (entry->raise != NULL)
+            RL_INFO("metadata", "topic %s: leader epoch %d", entry->name, entry->topic->leader_epoch);
         answer_create(entry, RL_OK);
-        entry_rest(entry, TOPIC_IDLE);
-    } else if (entry->phase == TOPIC_APPLYING_EPOCH) {
-        RL_INFO("metadata", "topic %s: leader epoch %d", entry->name, entry->topic->leader_epoch);
+        answer_alter(entry, RL_OK);
         answer_raise(entry, RL_OK);
         entry_rest(entry, TOPIC_IDLE);
     } else {
@@ -358,15 +415,111 @@ void rl_controller_topic_create(struct rl_controller *c, struct rl_create_topic 
                               .partition_count = call->partition_count,
                               .state = RL_TOPIC_CREATING, .override_count = call->override_count,
                               .overrides = call->overrides, .created_at_floor = c->epoch_floor };
-    c->options.resolve(c->options.resolve_arg, call->overrides, call->override_count,
-                       &topic.config);
     entry->topic = rl_topic_node_create(&topic);
     entry->create = call;
-    status = entry_store(entry, TOPIC_STORING_CREATING, TOPIC_RECORD_CREATING);
+    status = entry_store(entry, entry->topic, TOPIC_STORING_CREATING, TOPIC_RECORD_CREATING);
     if (status == RL_OK)
         return;
     entry->phase = TOPIC_STORING_CREATING;
     store_failed(entry, status);
+}
+
+/* ---- alter ---- */
+
+RL_PRINTF(3, 4)
+static rl_status alter_refuse(struct rl_alter *call, rl_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(call->reason, sizeof call->reason, format, args);
+    va_end(args);
+    return status;
+}
+
+static rl_status alter_check_partitions(const struct rl_topic *topic, struct rl_alter *call)
+{
+    if (call->partition_count == topic->partition_count)
+        return alter_refuse(call, RL_ERANGE, "Topic already has %d partition(s).",
+                            topic->partition_count);
+    if (call->partition_count < topic->partition_count)
+        return alter_refuse(call, RL_ERANGE, "The topic %s currently has %d partition(s); %d would "
+                            "not be an increase.", topic->name, topic->partition_count,
+                            call->partition_count);
+    if (call->partition_count > RL_TOPIC_PARTITIONS_MAX)
+        return alter_refuse(call, RL_ETOOLARGE,
+                            "Excessively large number of partitions per request.");
+    return RL_OK;
+}
+
+/* What the call makes of the topic, not yet stored. */
+static rl_status alter_make(const struct rl_topic *topic, struct rl_alter *call,
+                            struct rl_topic **ret_altered)
+{
+    struct rl_topic like = *topic;
+    struct rl_topic_override *overrides = NULL;
+    if (call->grow) {
+        rl_status status = alter_check_partitions(topic, call);
+        if (status != RL_OK)
+            return status;
+        like.partition_count = call->partition_count;
+        like.state = RL_TOPIC_CREATING;
+    }
+    if (call->edit != NULL) {
+        rl_status status = call->edit(call->edit_arg, topic->overrides, topic->override_count,
+                                      &overrides, &like.override_count, call->reason,
+                                      sizeof call->reason);
+        if (status != RL_OK)
+            return status;
+        like.overrides = overrides;
+    }
+    *ret_altered = rl_topic_node_create(&like);
+    rl_free(overrides);
+    return RL_OK;
+}
+
+static rl_status entry_store_altered(struct topic_entry *entry)
+{
+    return entry_store(entry, entry->altered, TOPIC_STORING_ALTERED,
+                       entry->altered->state == RL_TOPIC_CREATING ? TOPIC_RECORD_CREATING
+                                                                  : TOPIC_RECORD_ONLINE);
+}
+
+/* True: the call is on its way.  Otherwise it has its answer. */
+static bool alter_begin(struct topic_entry *entry, struct rl_alter *call)
+{
+    rl_status status = alter_make(entry->topic, call, &entry->altered);
+    if (status == RL_OK && !call->validate_only)
+        status = entry_store_altered(entry);
+    if (status == RL_OK && !call->validate_only) {
+        entry->alter = call;
+        entry->controller->busy++;
+        return true;
+    }
+    rl_free(entry->altered);
+    entry->altered = NULL;
+    rl_controller_alter_answer(call, status);
+    return false;
+}
+
+/* The topic is idle: the next call has its turn. */
+static void alter_next(struct topic_entry *entry)
+{
+    struct rl_list *link;
+    while ((link = rl_list_pop_front(&entry->alters)) != NULL)
+        if (alter_begin(entry, RL_LIST_ENTRY(link, struct rl_alter, link)))
+            return;
+}
+
+void rl_controller_topic_alter(struct rl_controller *c, struct rl_alter *call)
+{
+    struct topic_entry *entry = rl_table_find(&c->by_name, call->name);
+    if (entry == NULL || entry_is_going(entry)) {
+        rl_controller_alter_answer(call, RL_ENOTFOUND);
+        return;
+    }
+    rl_list_push_back(&entry->alters, &call->link);
+    if (entry->phase == TOPIC_IDLE)
+        alter_next(entry);
 }
 
 /* ---- delete ---- */
@@ -407,20 +560,18 @@ void rl_controller_topic_raise(struct rl_controller *c, struct rl_raise_epoch *c
         rl_controller_raise_answer(call, entry->phase == TOPIC_IDLE ? RL_OK : RL_EBUSY);
         return;
     }
-    if (topic->leader_epoch == INT32_MAX) {
+    if (entry->topic->leader_epoch == INT32_MAX) {
         rl_controller_raise_answer(call, RL_ERANGE);
         return;
     }
     /* The epoch is what the floor rose by since the topic was created: one more than it did. */
-    struct rl_topic raised = *topic;
+    struct rl_topic raised = *entry->topic;
     raised.created_at_floor--;
     raised.leader_epoch++;
-    entry->topic = rl_topic_node_create(&raised);
+    entry->altered = rl_topic_node_create(&raised);
     entry->raise = call;
     c->busy++;
-    rl_status status = entry_store(entry, TOPIC_STORING_EPOCH,
-                                   topic->state == RL_TOPIC_CREATING ? TOPIC_RECORD_CREATING
-                                                                     : TOPIC_RECORD_ONLINE);
+    rl_status status = entry_store_altered(entry);
     RL_ASSERT(status == RL_OK);                         /* it was stored before */
 }
 
@@ -465,8 +616,7 @@ rl_status rl_controller_topics_begin(struct rl_controller *c)
             status = RL_ECORRUPT;
         }
         topic->leader_epoch = c->epoch_floor - topic->created_at_floor;
-        c->options.resolve(c->options.resolve_arg, topic->overrides, topic->override_count,
-                           &topic->config);
+        topic_resolve(c, topic);
         rl_controller_publish_add(entry);
     }
     rl_table_done(&ids);

@@ -3,8 +3,8 @@
  * Built on shard 0 by the controller; immutable once published; a shard holds a pointer and
  * swaps it on a message.  Topic nodes are shared between images and never change: a change makes
  * a new node.  An old image, and the nodes that are not in its successor, are freed on shard 0
- * when every shard has applied the successor: a pointer into an image is good until the handler
- * returns and no longer. */
+ * when every shard has applied the successor, and so are settings that changed: a pointer into an
+ * image is good until the handler returns and no longer. */
 #ifndef RL_REPLICATE_METADATA_IMAGE_H
 #define RL_REPLICATE_METADATA_IMAGE_H
 
@@ -26,7 +26,8 @@ struct rl_topic {
     struct rl_uuid id;
     const char *name;
     int32_t partition_count;
-    enum rl_topic_state state;          /* CREATING: directories may still have to be made */
+    enum rl_topic_state state;          /* CREATING: directories may still have to be made... */
+    int32_t partitions_made;            /* ...but not those of partitions below this */
     int32_t leader_epoch;               /* of every partition */
     uint32_t override_count;
     const struct rl_topic_override *overrides;          /* sorted by key */
@@ -36,6 +37,7 @@ struct rl_topic {
 
 struct rl_image {
     uint64_t generation;                /* rises with every change */
+    const void *settings;               /* what rl_controller_options.build made; NULL: nothing */
     uint32_t topic_count;
     const struct rl_topic *const *by_name;              /* sorted by name (bytes) */
     const struct rl_topic *const *by_id;                /* sorted by id */

@@ -259,7 +259,7 @@ static void replica_create(struct apply *a, const struct rl_topic *topic, int32_
     a->outstanding++;
     rl_table_put(&m->by_key, rl_slice_of(r->key, sizeof r->key), r);
     rl_list_push_back(&m->replicas, &r->link);
-    if (topic->state == RL_TOPIC_CREATING)
+    if (topic->state == RL_TOPIC_CREATING && index >= topic->partitions_made)
         rl_list_push_back(&a->creating, &r->creating_link);
     else
         replica_open(r);

@@ -185,6 +185,29 @@ void rl_controller_delete_topic(struct rl_shard *from, struct rl_delete_topic *c
     controller_take(from, &call->msg, on_delete);
 }
 
+/* Carried out but not kept: what becomes of it is the real controller's tests' affair. */
+static void on_alter(struct rl_shard *shard, struct rl_msg *msg)
+{
+    struct rl_alter *call = RL_CONTAINER_OF(msg, struct rl_alter, msg);
+    const struct rl_topic *topic = rl_image_find(&admin.image, call->name);
+    struct rl_topic_override *overrides = NULL;
+    uint32_t count;
+    (void)shard;
+    call->reason[0] = '\0';
+    call->status = call->target == RL_ALTER_TOPIC && topic == NULL ? RL_ENOTFOUND : admin.outcome;
+    if (call->status == RL_OK && call->edit != NULL)
+        call->status = call->edit(call->edit_arg, topic != NULL ? topic->overrides : NULL,
+                                  topic != NULL ? topic->override_count : 0, &overrides, &count,
+                                  call->reason, sizeof call->reason);
+    rl_free(overrides);
+    call->done(call);
+}
+
+void rl_controller_alter(struct rl_shard *from, struct rl_alter *call)
+{
+    controller_take(from, &call->msg, on_alter);
+}
+
 static void on_allocate(struct rl_shard *shard, struct rl_msg *msg)
 {
     struct rl_allocate_producer_id *call =

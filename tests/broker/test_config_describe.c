@@ -44,6 +44,7 @@ static const char *source_name(enum rl_config_source source)
     case RL_CONFIG_SOURCE_CLUSTER: return "DYNAMIC_DEFAULT_BROKER_CONFIG";
     case RL_CONFIG_SOURCE_STATIC:  return "STATIC_BROKER_CONFIG";
     case RL_CONFIG_SOURCE_DEFAULT: return "DEFAULT_CONFIG";
+    case RL_CONFIG_SOURCE_GROUP:   return "DYNAMIC_GROUP_CONFIG";
     }
     return "?";
 }
@@ -238,7 +239,7 @@ Test(describe, a_broker)
         cr_assert_str_eq(synonyms_of(&entry), broker_entries[i].synonyms, "%s", entry.name);
         bool set = strstr(broker_entries[i].synonyms, "STATIC") != NULL;
         cr_assert_eq(entry.source, set ? RL_CONFIG_SOURCE_STATIC : RL_CONFIG_SOURCE_DEFAULT);
-        cr_assert(entry.read_only);
+        cr_assert_eq(entry.read_only, !rl_config_is_alterable(key));
     }
 }
 

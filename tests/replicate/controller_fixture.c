@@ -50,16 +50,17 @@ static rl_status topic_apply(struct rl_shard *shard, const struct rl_topic *topi
         snprintf(path, sizeof path, "data/%s-%d", topic->name, p);
         if (rl_partition_home(topic->id, p, shard->count) != shard->index)
             continue;
-        fixture.creating += topic->state == RL_TOPIC_CREATING;
+        bool creating = topic->state == RL_TOPIC_CREATING && p >= topic->partitions_made;
+        fixture.creating += creating;
         if (removed)
             status = rl_disk_remove_directory(shard->disk, path);
-        else if (topic->state == RL_TOPIC_CREATING)
+        else if (creating)
             status = rl_disk_make_directory(shard->disk, path);
         else if (look && !directory_exists(path + 5))
             fixture.missing++;
         if (status != RL_OK && status != RL_EEXIST && status != RL_ENOTFOUND)
             return status;
-        if (removed || topic->state == RL_TOPIC_CREATING)
+        if (removed || creating)
             status = rl_disk_sync_directory(shard->disk, "data");
         if (status != RL_OK)
             return status;
@@ -140,12 +141,47 @@ void fixture_done(void)
 }
 
 /* A configuration that tells how many overrides it was made from. */
-static void resolve(void *arg, const struct rl_topic_override *overrides, uint32_t override_count,
-                    struct rl_log_config *ret_config)
+static void resolve(void *arg, const void *settings, const struct rl_topic_override *overrides,
+                    uint32_t override_count, struct rl_log_config *ret_config)
 {
+    const struct fixture_settings *own = settings;
     (void)overrides;
     cr_assert_eq(arg, &fixture);
-    *ret_config = (struct rl_log_config){ .max_message_bytes = 1000 + (int32_t)override_count };
+    cr_assert_eq(own->magic, FIXTURE_SETTINGS_MAGIC);
+    *ret_config = (struct rl_log_config){
+        .max_message_bytes = 1000 * (1 + (int32_t)own->overrides) + (int32_t)override_count };
+}
+
+/* Settings that tell how many overrides of resources there are. */
+static const void *build(void *arg, const struct rl_config_resource *resources, uint32_t count)
+{
+    struct fixture_settings *settings = rl_alloc_zero(1, sizeof *settings);
+    cr_assert_eq(arg, &fixture);
+    settings->magic = FIXTURE_SETTINGS_MAGIC;
+    settings->resources = count;
+    for (uint32_t i = 0; i < count; i++) {
+        settings->overrides += resources[i].override_count;
+        cr_assert(i == 0 || resources[i - 1].type < resources[i].type ||
+                  strcmp(resources[i - 1].name, resources[i].name) < 0);
+    }
+    fixture.settings_alive++;
+    return settings;
+}
+
+static void forget(void *arg, const void *settings)
+{
+    struct fixture_settings *own = (struct fixture_settings *)(uintptr_t)settings;
+    cr_assert_eq(arg, &fixture);
+    cr_assert_eq(own->magic, FIXTURE_SETTINGS_MAGIC);
+    own->magic = 0;
+    fixture.settings_alive--;
+    rl_free(own);
+}
+
+static void applied(struct rl_shard *shard, const void *settings)
+{
+    cr_assert_eq(rl_image_current(shard)->settings, settings);
+    fixture.settings_applied++;
 }
 
 static void on_started(void *arg, rl_status status)
@@ -160,8 +196,8 @@ static uint32_t started;
 static void do_start(struct rl_shard *shard, void *arg)
 {
     struct rl_controller_options options = { .metadata_url = "local:meta", .resolve = resolve,
-                                             .resolve_arg = &fixture,
-                                             .unclean_start = *(bool *)arg };
+                                             .build = build, .free = forget, .applied = applied,
+                                             .arg = &fixture, .unclean_start = *(bool *)arg };
     started = 0;
     rl_controller_start(shard, &options, on_started, &started);
     cr_assert_eq(started, 0);
@@ -194,6 +230,7 @@ void fixture_stop(void)
     fixture.running = false;
     for (uint32_t i = 0; i < fixture.rig.shard_count; i++)
         cr_assert_eq(fixture_image(i)->topic_count, 0);
+    cr_assert_eq(fixture.settings_alive, 0);
     rig_halt(&fixture.rig);
 }
 
@@ -300,6 +337,36 @@ rl_status fixture_delete(uint32_t shard, const char *name)
 rl_status fixture_delete_id(uint32_t shard, struct rl_uuid id)
 {
     return delete_run(shard, (struct rl_delete_topic){ .topic_id = id });
+}
+
+static void on_alter(struct rl_alter *call)
+{
+    cr_assert_eq(rl_self, call->from);
+    ++*(uint32_t *)call->arg;
+}
+
+static void do_alter(struct rl_shard *shard, void *arg)
+{
+    struct rl_alter *call = arg;
+    uint32_t before = *(uint32_t *)call->arg;
+    rl_controller_alter(shard, call);
+    cr_assert_eq(*(uint32_t *)call->arg, before, "done ran inside the call");
+}
+
+void fixture_post_alter(uint32_t shard, struct rl_alter *call, uint32_t *answered)
+{
+    call->done = on_alter;
+    call->arg = answered;
+    rig_post(&fixture.rig, shard, do_alter, call);
+}
+
+struct rl_alter fixture_alter(uint32_t shard, struct rl_alter call)
+{
+    uint32_t answered = 0;
+    fixture_post_alter(shard, &call, &answered);
+    rig_run(&fixture.rig);
+    cr_assert_eq(answered, 1);
+    return call;
 }
 
 static void on_producer_id(struct rl_allocate_producer_id *call)

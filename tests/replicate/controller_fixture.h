@@ -10,6 +10,12 @@
 #include "metadata_rig.h"
 #include "replicate/controller.h"
 
+#define FIXTURE_SETTINGS_MAGIC 0x5e77u
+
+struct fixture_settings {
+    uint32_t magic, resources, overrides;
+};
+
 struct fixture {
     struct rig rig;
     bool running;
@@ -17,7 +23,8 @@ struct fixture {
     bool hold;                          /* applies end only at fixture_release */
     rl_status apply_status;             /* what applies answer, when not RL_OK */
     uint32_t applies, missing;
-    uint32_t creating;                  /* CREATING topics seen by applies */
+    uint32_t creating;                  /* directories that applies were to make */
+    uint32_t settings_alive, settings_applied;
 };
 
 extern struct fixture fixture;          /* one per test process */
@@ -45,6 +52,8 @@ void fixture_post_create(uint32_t shard, struct rl_create_topic *call, uint32_t 
 void fixture_post_delete(uint32_t shard, struct rl_delete_topic *call, uint32_t *answered);
 void fixture_post_producer_id(uint32_t shard, struct rl_allocate_producer_id *call,
                               uint32_t *answered);
+struct rl_alter fixture_alter(uint32_t shard, struct rl_alter call);
+void fixture_post_alter(uint32_t shard, struct rl_alter *call, uint32_t *answered);
 /* The topic as a shard sees it, NULL: not there. */
 const struct rl_topic *fixture_find(uint32_t shard, const char *name);
 const struct rl_image *fixture_image(uint32_t shard);

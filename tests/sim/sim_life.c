@@ -4,7 +4,7 @@
  * heap of the life is given back, the kernel forgets what was in flight. */
 #include "broker/broker.h"
 #include "broker/data_directory.h"
-#include "broker/topic_config.h"
+#include "broker/settings.h"
 #include "core/memory.h"
 #include "log/log_internal.h"
 #include "replicate/controller.h"
@@ -82,14 +82,6 @@ static rl_status same_random(void *arg, void *data, size_t bytes)
     return RL_OK;
 }
 
-static void resolve_topic(void *arg, const struct rl_topic_override *overrides, uint32_t count,
-                          struct rl_log_config *ret_config)
-{
-    struct sim_broker *b = arg;
-    rl_topic_config_resolve(&b->config, (const struct rl_config_pair *)(const void *)overrides, count,
-                            ret_config);
-}
-
 static rl_status shard_start(struct rl_shard *shard, void *arg)
 {
     struct sim_broker *b = arg;
@@ -165,8 +157,9 @@ static void on_boot(struct rl_shard *shard, struct rl_msg *msg)
 {
     struct sim_broker *b = RL_CONTAINER_OF(msg, struct sim_broker, boot);
     rl_controller_start(shard, &(struct rl_controller_options){
-        .metadata_url = "local:" SIM_DATA_DIR "/metadata", .resolve = resolve_topic,
-        .resolve_arg = b, .unclean_start = !b->log_start.clean }, on_controller_started, b);
+        .metadata_url = "local:" SIM_DATA_DIR "/metadata", .resolve = rl_settings_resolve,
+        .build = rl_settings_build, .free = rl_settings_free, .applied = rl_settings_applied,
+        .arg = &b->broker, .unclean_start = !b->log_start.clean }, on_controller_started, b);
 }
 
 static rl_status start_in_broker(struct sim_broker *b, uint32_t shards)

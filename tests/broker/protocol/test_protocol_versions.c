@@ -18,7 +18,9 @@ static const struct announced announced[] = {
     { RL_API_METADATA, 0, 13 }, { RL_API_FIND_COORDINATOR, 0, 0 }, { RL_API_API_VERSIONS, 0, 4 },
     { RL_API_CREATE_TOPICS, 2, 7 }, { RL_API_DELETE_TOPICS, 1, 6 },
     { RL_API_INIT_PRODUCER_ID, 0, 5 }, { RL_API_OFFSET_FOR_LEADER_EPOCH, 2, 4 },
-    { RL_API_DESCRIBE_CONFIGS, 1, 4 },
+    { RL_API_DESCRIBE_CONFIGS, 1, 4 }, { RL_API_ALTER_CONFIGS, 0, 2 },
+    { RL_API_CREATE_PARTITIONS, 0, 3 }, { RL_API_INCREMENTAL_ALTER_CONFIGS, 0, 1 },
+    { RL_API_LIST_CONFIG_RESOURCES, 0, 1 },
 };
 
 static struct rl_api_versions_request ask_versions(const char *name, const char *version)

@@ -1,0 +1,47 @@
+/* broker/api_incremental_alter_configs.c — IncrementalAlterConfigs: single values of resources
+ * (KIP-339).  See alter_configs.c. */
+#include "broker/alter_configs.h"
+#include "broker/broker.h"
+#include "wire/msg_incremental_alter_configs.h"
+
+static void on_done(struct rl_alter_configs *all)
+{
+    struct rl_incremental_alter_configs_response response;
+    rl_incremental_alter_configs_response_init(&response);
+    response.responses = rl_request_alloc(all->request, all->item_count, sizeof *response.responses);
+    if (response.responses == NULL)
+        return;
+    response.responses_count = (int32_t)all->item_count;
+    for (uint32_t i = 0; i < all->item_count; i++) {
+        const struct rl_alter_item *item = &all->items[i];
+        response.responses[i] = (struct rl_incremental_alter_configs_response_resource){
+            .error_code = item->error_code, .error_message = item->error_message,
+            .resource_type = item->resource_type, .resource_name = item->resource_name };
+    }
+    rl_reply_message(all->request, &response);
+}
+
+void rl_api_incremental_alter_configs(struct rl_request *request, const void *message)
+{
+    const struct rl_incremental_alter_configs_request *asked = message;
+    struct rl_alter_configs *all = rl_request_alloc(request, 1, sizeof *all);
+    if (all == NULL)
+        return;
+    *all = (struct rl_alter_configs){ .request = request, .validate_only = asked->validate_only,
+                                      .answer = on_done };
+    if (rl_alter_configs_items(all, asked->resources_count) == NULL)
+        return;
+    for (int32_t i = 0; i < asked->resources_count; i++) {
+        const struct rl_incremental_alter_configs_request_resource *from = &asked->resources[i];
+        struct rl_alter_item *item = &all->items[i];
+        item->resource_type = from->resource_type;
+        item->resource_name = from->resource_name;
+        if (!rl_alter_item_changes(all, item, from->configs_count))
+            return;
+        for (int32_t c = 0; c < from->configs_count; c++)
+            if (!rl_alter_item_set(all, &item->changes[c], from->configs[c].name,
+                                   from->configs[c].value, from->configs[c].config_operation))
+                return;
+    }
+    rl_alter_configs_start(all);
+}
