@@ -90,6 +90,7 @@ struct rl_config {
     int64_t log_tail_bytes;             /* in-memory tails of all partitions together */
     int64_t log_min_free_bytes;
     int64_t log_reserve_bytes;
+    int64_t log_scrub_bytes_per_second;
     enum rl_config_io io;
     enum rl_send_path fetch_path;
 

@@ -207,6 +207,7 @@ static const struct {
     FIELD("ringlog.shards", shards),
     FIELD("ringlog.log.min.free.bytes", log_min_free_bytes),
     FIELD("ringlog.log.reserve.bytes", log_reserve_bytes),
+    FIELD("ringlog.log.scrub.bytes.per.second", log_scrub_bytes_per_second),
     FIELD("ringlog.log.tail.bytes", log_tail_bytes),
 };
 

@@ -312,6 +312,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
         .open_files_max = s->open_files_max,
         .reserve_bytes = (uint64_t)c->log_reserve_bytes,
         .min_free_bytes = s->min_free_bytes,
+        .scrub_bytes_per_second = ((uint64_t)c->log_scrub_bytes_per_second + shard->count - 1) / shard->count,
     });
     if (status != RL_OK)
         return status;

@@ -71,6 +71,22 @@ static rl_status use_index(struct rl_file_read *r, bool resident_only)
     return RL_OK;
 }
 
+/* The batch at pos is not the one with next_offset, so its header is damaged; if the batch behind it
+ * makes sense, the walk goes on there, and only what lies between is not to be had. */
+static rl_status step_over(const struct rl_file_read *r, uint32_t *pos, int64_t next_offset,
+                           bool resident_only, struct rl_batch *batch)
+{
+    uint32_t behind = *pos + (uint32_t)batch->size_bytes;
+
+    rl_status status = header_at(r, behind, resident_only, batch);
+    if (status == RL_EBUSY || status == RL_EIO)
+        return status;
+    if (status != RL_OK || batch->base_offset <= next_offset || batch->base_offset > r->offset)
+        return RL_ECORRUPT;             /* the wanted one, or nobody knows where it is */
+    *pos = behind;
+    return RL_OK;
+}
+
 rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret_pos,
                        struct rl_batch *ret_batch)
 {
@@ -82,8 +98,8 @@ rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret
     status = header_at(r, pos, resident_only, ret_batch);
     if (status == RL_EBUSY || status == RL_EIO)
         return status;
-    if ((status != RL_OK || !floor_is_true(r, ret_batch)) && (pos > 0 || r->floor_offset < 0)) {
-        r->index_damaged = true;
+    bool doubted = (status != RL_OK || !floor_is_true(r, ret_batch)) && (pos > 0 || r->floor_offset < 0);
+    if (doubted) {
         if (resident_only)
             return RL_EBUSY;            /* a long walk: on a helper */
         pos = r->floor_pos = 0;
@@ -97,11 +113,15 @@ rl_status rl_file_find(struct rl_file_read *r, bool resident_only, uint32_t *ret
         pos += (uint32_t)ret_batch->size_bytes;
         status = header_at(r, pos, resident_only, ret_batch);
         if (status == RL_OK && ret_batch->base_offset != next_offset)
-            status = RL_ECORRUPT;
+            status = step_over(r, &pos, next_offset, resident_only, ret_batch);
     }
-    if (status == RL_OK)
-        *ret_pos = pos;
-    return status;
+    r->next_pos = pos;
+    if (status != RL_OK)
+        return status;
+    /* Else it may be the log, and a true index is the way around the damage. */
+    r->index_damaged |= doubted;
+    *ret_pos = pos;
+    return RL_OK;
 }
 
 /* ---- lending ---- */

@@ -10,7 +10,9 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "core/table.h"
+#include "log/damage.h"
 #include "log/retention.h"
+#include "log/scrub.h"
 #include "log/snapshot.h"
 #include <string.h>
 
@@ -244,6 +246,9 @@ void rl_log_free(struct rl_log *log)
             rl_list_remove(&log->hot->no_space.node);
         rl_text_done(&log->hot->snapshot);
     }
+    rl_scrub_forget(log);
+    rl_damage_forget(log);
+    rl_list_remove(&log->in_manager);
     rl_segments_free(log->segments, log->segment_count);
     rl_free(log->hot);
     rl_epoch_cache_done(&log->epochs);

@@ -45,6 +45,7 @@ struct rl_log_manager_options {
     uint32_t open_files_max;            /* descriptors this shard's logs may hold */
     uint64_t reserve_bytes;             /* at most, ahead of each segment that grows; 0: nothing */
     uint64_t min_free_bytes;            /* of the disk: with less nothing is appended; 0: any */
+    uint64_t scrub_bytes_per_second;    /* read in the background and checked; 0: none */
 };
 /* Each shard, at start.  Registers its end-of-turn hook (writes) and shard->context[LOG]. */
 rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manager_options *options);
@@ -53,6 +54,13 @@ void rl_log_manager_set_producer_expiration(struct rl_shard *shard, int64_t expi
 /* Has every log that is there been opened, and has none that was closed failed before?  Only then
  * may the directory be called recovered, or stopped cleanly. */
 bool rl_log_manager_is_sound(const struct rl_shard *shard);
+/* For metrics; this shard's, since its start. */
+struct rl_log_counts {
+    uint64_t damaged_batches;           /* places found, by readers and by the scrubber */
+    uint64_t scrubbed_bytes;
+    uint64_t scrub_rounds;
+};
+struct rl_log_counts rl_log_manager_counts(const struct rl_shard *shard);
 /* At the end, when all logs are closed. */
 void rl_log_manager_stop(struct rl_shard *shard);
 

@@ -35,6 +35,13 @@ struct rl_log_config_ref {
     struct rl_log_config config;
 };
 
+/* A damaged place that was told. */
+struct rl_damage {
+    const struct rl_log *log;
+    int64_t segment_base;
+    uint32_t pos;
+};
+
 struct rl_log_manager {
     uint32_t magic;
     struct rl_shard *shard;
@@ -47,6 +54,7 @@ struct rl_log_manager {
     /* */
     uint32_t log_count;
     uint32_t open_files;
+    struct rl_list logs;                /* all; those that the scrubber had last at the end */
     struct rl_list files;               /* unpinned descriptors, least recently used first */
     struct rl_list leases;              /* ranges of files that are lent to somebody */
     struct rl_list dirty;               /* logs with something to do at the end of this turn */
@@ -63,6 +71,11 @@ struct rl_log_manager {
     struct rl_timer space_timer;
     struct rl_op space_op;
     uint64_t free_bytes;                /* result of space_op */
+    /* */
+    struct rl_scrub *scrub;             /* scrub.c; NULL: off */
+    struct rl_damage *damage;           /* damage.c */
+    uint32_t damage_count;
+    struct rl_log_counts counts;
     int64_t wall_offset_ms;             /* wall clock - monotonic clock, as far as it is trusted */
     int64_t jumped_ns;                  /* when it was seen to have jumped; 0: it has not */
 };
@@ -152,6 +165,8 @@ struct rl_log {
     int64_t flushed_offset;
     int64_t written_offset;
     int64_t end_offset;
+    struct rl_list in_manager;
+    uint32_t scrub_round;               /* when the scrubber last took it up */
     rl_status failure;
     bool closing;
     bool names_doubted;                 /* at open: files may have names that a power cut takes */

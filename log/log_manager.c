@@ -7,6 +7,8 @@
 #include "log/log_internal.h"
 #include "core/logger.h"
 #include "core/memory.h"
+#include "log/damage.h"
+#include "log/scrub.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,12 +144,14 @@ rl_status rl_log_manager_start(struct rl_shard *shard, const struct rl_log_manag
     manager->reserve_bytes = options->reserve_bytes;
     manager->save_bytes = RL_LOG_SAVE_BYTES;
     manager->wall_offset_ms = shard->wall_ms - shard->now_ns / 1000000;
+    rl_list_init(&manager->logs);
     rl_list_init(&manager->files);
     rl_list_init(&manager->leases);
     rl_list_init(&manager->dirty);
     rl_list_init(&manager->runs);
     manager->min_free_bytes = options->min_free_bytes;
     rl_free_space_start(manager);
+    rl_scrub_start(manager, options->scrub_bytes_per_second);
     shard->context[RL_CONTEXT_LOG] = manager;
     rl_shard_add_turn_hook(shard, on_turn, manager);
     return RL_OK;
@@ -163,6 +167,11 @@ bool rl_log_manager_is_sound(const struct rl_shard *shard)
     return !rl_log_manager_of(shard)->unsound;
 }
 
+struct rl_log_counts rl_log_manager_counts(const struct rl_shard *shard)
+{
+    return rl_log_manager_of(shard)->counts;
+}
+
 void rl_log_manager_stop(struct rl_shard *shard)
 {
     struct rl_log_manager *manager = rl_log_manager_of(shard);
@@ -171,6 +180,8 @@ void rl_log_manager_stop(struct rl_shard *shard)
     rl_lease_end_all(manager);
     RL_ASSERT(manager->open_files == 0);
     rl_free_space_stop(manager);
+    rl_scrub_stop(manager);
+    rl_damage_done(manager);
     if (manager->last_config != NULL)
         rl_log_config_drop(manager, manager->last_config);
     shard->context[RL_CONTEXT_LOG] = NULL;

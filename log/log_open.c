@@ -107,6 +107,7 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
     log->events = events;
     log->events_arg = events_arg;
     manager->log_count++;
+    rl_list_push_front(&manager->logs, &log->in_manager);
     open->shard = shard;
     open->log = log;
     open->done = done;

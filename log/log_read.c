@@ -9,6 +9,7 @@
 #include "log/log_internal.h"
 #include "core/logger.h"
 #include "core/memory.h"
+#include "log/damage.h"
 #include "log/file_read.h"
 #include "log/log_bytes.h"
 #include "log/repair.h"
@@ -99,13 +100,6 @@ static bool epochs_are_true(const struct rl_log *log, const uint8_t *data, size_
     return true;
 }
 
-static void report_damage(const struct rl_log *log, const struct rl_file_read *request)
-{
-    RL_ERROR_EVERY(10, "log", "%s-%d: damaged batch at offset %lld in %020lld.log near position %u",
-                   log->topic, log->partition, (long long)request->offset,
-                   (long long)request->segment_base, request->next_pos);
-}
-
 /* These bytes have been read and were sound: they join the known stretch, or begin a new one. */
 static void note_checked(struct rl_log *log, const struct rl_file_read *request)
 {
@@ -145,11 +139,12 @@ static rl_status finish_read(struct rl_log *log, struct rl_log_read *read,
     if (status == RL_OK && request->buffer != NULL &&
         !epochs_are_true(log, request->buffer->data, request->bytes)) {
         rl_buffer_unref(request->buffer);
+        request->next_pos -= (uint32_t)request->bytes;
         request->bytes = 0;
         status = RL_ECORRUPT;
     }
     if (status == RL_ECORRUPT)
-        report_damage(log, request);
+        rl_damage_note(log, request->segment_base, request->next_pos, request->offset, "damaged batch");
     if (status != RL_OK || request->bytes == 0)
         return status;
 

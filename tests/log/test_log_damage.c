@@ -263,3 +263,56 @@ Test(log_damage, flushed_data_that_is_missing_is_a_reason_to_refuse)
     cr_assert_eq(fixture_open(&f), RL_ECORRUPT);
     fixture_done(&f);
 }
+
+/* R4: what nobody knows is somebody's. */
+Test(log_damage, unknown_files_are_left_alone)
+{
+    static const char *const names_of_others[] = {
+        "notes.txt", "00000000000000000000.log.bak", "00000000000000000007.txnindex", "1.log", "lost+found",
+        "0000000000000000000x.log", "00000000000000000000.log~", ".log",
+    };
+    struct fixture f;
+    char path[300];
+
+    build(&f);
+    for (uint32_t i = 0; i < RL_ARRAY_COUNT(names_of_others); i++) {
+        snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%s", names_of_others[i]);
+        fixture_file_store(&f, path, "theirs", 6);
+    }
+    check_all(&f);
+    cr_assert_eq(rl_disk_unlink(f.mem_disk, FIXTURE_DATA_DIR "/ringlog.state"), RL_OK);
+    fixture_file_store(&f, FIXTURE_DIRECTORY "/sync-failed", "", 0);
+    check_all(&f);
+    for (uint32_t i = 0; i < RL_ARRAY_COUNT(names_of_others); i++) {
+        size_t size;
+        snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%s", names_of_others[i]);
+        uint8_t *bytes = fixture_file_load(&f, path, &size);
+        cr_assert_eq(size, 6, "%s", names_of_others[i]);
+        cr_assert_eq(memcmp(bytes, "theirs", 6), 0);
+        rl_free(bytes);
+    }
+    fixture_done(&f);
+}
+
+/* Cut short at every length: the same records and windows as ever. */
+Test(log_damage, a_side_file_is_cut_short)
+{
+    static const char *const more[] = { "00000000000000000024.snapshot" };
+
+    for (uint32_t n = 0; n < RL_ARRAY_COUNT(names) + RL_ARRAY_COUNT(more); n++) {
+        const char *name = n < RL_ARRAY_COUNT(names) ? names[n] : more[n - RL_ARRAY_COUNT(names)];
+        size_t size = 1;
+        for (size_t cut_at = 0; cut_at < size; cut_at += 5) {
+            struct fixture f;
+            char path[300];
+
+            build(&f);
+            snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%s", name);
+            uint8_t *bytes = fixture_file_load(&f, path, &size);
+            fixture_file_store(&f, path, bytes, RL_MIN(cut_at, size));
+            rl_free(bytes);
+            check_all(&f);
+            fixture_done(&f);
+        }
+    }
+}
