@@ -76,6 +76,11 @@ static void on_committed(struct rl_op *op)
     log->busy--;
     rl_log_mark_dirty(log);
     struct rl_segment *seg = rl_log_segment_find(log, hot->commit_segment_base);
+    if (op->status == RL_EMFILE) {      /* of the directory, and nothing was synced yet */
+        hot->directory_dirty = true;
+        rl_log_hold_up(log);
+        return;
+    }
     if (op->status != RL_OK && seg == NULL)
         return;                         /* retention took it: what is gone need not be synced */
     if (op->status != RL_OK) {
@@ -111,10 +116,14 @@ void rl_commit_advance(struct rl_log *log)
     struct rl_log_hot *hot = log->hot;
     uint32_t i = rl_log_segment_at(log, log->flushed_offset);
 
-    if (hot->commit_busy || !is_due(log, i))
+    if (hot->commit_busy || hot->held_up || !is_due(log, i))
         return;
     struct rl_segment *seg = &log->segments[i];
     rl_status status = rl_segment_open(log, seg, i + 1 == log->segment_count);
+    if (status == RL_EMFILE) {
+        rl_log_hold_up(log);
+        return;
+    }
     if (status != RL_OK) {
         RL_ERROR("log", "%s-%d: cannot open a segment to sync it: %s", log->topic, log->partition,
                  rl_status_text(status));

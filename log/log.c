@@ -123,6 +123,8 @@ static void on_created(struct rl_op *op)
     rl_log_mark_dirty(log);
     if (log->failure != RL_OK) {
         /* the rollback that waits for us removes the file */
+    } else if (op->status == RL_EMFILE) {
+        rl_log_hold_up(log);
     } else if (op->status == RL_OK) {
         rl_log_segment_find(log, create->base_offset)->flags |= RL_SEGMENT_EXISTS;
         log->hot->directory_dirty = true;
@@ -130,7 +132,7 @@ static void on_created(struct rl_op *op)
         RL_ERROR_EVERY(1, "log", "%s-%d: cannot create a segment: %s", log->topic, log->partition,
                        rl_status_text(op->status));
         log->hot->rollback_due = true;
-        rl_log_fail(log, op->status == RL_ENOSPACE ? RL_ENOSPACE : RL_EIO);
+        rl_log_fail(log, rl_log_failure_of(op->status));
     }
     rl_free(create);
 }
@@ -141,7 +143,7 @@ static void create_advance(struct rl_log *log)
 
     while (i > 0 && (log->segments[i - 1].flags & RL_SEGMENT_EXISTS) == 0)
         i--;
-    if (i == log->segment_count || log->hot->create_busy)
+    if (i == log->segment_count || log->hot->create_busy || log->hot->held_up)
         return;
     struct create *create = rl_alloc_zero(1, sizeof *create);
     create->log = log;
@@ -162,6 +164,36 @@ static void on_flush_timer(struct rl_timer *timer)
     rl_log_flush(timer->arg);
 }
 
+#define HELD_UP_NS ((int64_t)100 * 1000000)
+#define READ_ONLY_NS ((int64_t)5 * 1000000000)
+
+static void on_retry_timer(struct rl_timer *timer)
+{
+    struct rl_log *log = timer->arg;
+
+    log->hot->held_up = false;
+    log->hot->rollback_due |= log->failure == RL_EREADONLY;
+    rl_log_mark_dirty(log);
+}
+
+void rl_log_hold_up(struct rl_log *log)
+{
+    struct rl_shard *shard = log->manager->shard;
+
+    RL_ERROR_EVERY(10, "log", "%s-%d: too many open files, the partition waits; raise the limit of open "
+                   "files (LimitNOFILE, ulimit -n)", log->topic, log->partition);
+    log->hot->held_up = true;
+    if (!rl_timer_running(&log->hot->retry_timer))
+        rl_timer_start(shard, &log->hot->retry_timer, shard->now_ns + HELD_UP_NS);
+}
+
+void rl_log_retry_rollback(struct rl_log *log)
+{
+    struct rl_shard *shard = log->manager->shard;
+
+    rl_timer_start(shard, &log->hot->retry_timer, shard->now_ns + READ_ONLY_NS);
+}
+
 struct rl_log_hot *rl_log_heat(struct rl_log *log)
 {
     if (log->hot == NULL) {
@@ -169,6 +201,7 @@ struct rl_log_hot *rl_log_heat(struct rl_log *log)
         log->hot->dirty.log = log;
         log->hot->no_space.log = log;
         log->hot->flush_timer = (struct rl_timer){ .done = on_flush_timer, .arg = log };
+        log->hot->retry_timer = (struct rl_timer){ .done = on_retry_timer, .arg = log };
         log->hot->directory_dirty = log->names_doubted;
         rl_list_init(&log->hot->deleting);
     }
@@ -238,6 +271,7 @@ void rl_log_free(struct rl_log *log)
 
     if (log->hot != NULL) {
         rl_timer_stop(manager->shard, &log->hot->flush_timer);
+        rl_timer_stop(manager->shard, &log->hot->retry_timer);
         rl_expired_free_all(log);
         rl_tail_free(log);
         if (rl_list_linked(&log->hot->dirty.node))
@@ -375,6 +409,8 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
 
     if (RL_UNLIKELY(log->manager->space_low))
         return RL_ENOSPACE;             /* a duplicate was answered above */
+    if (RL_UNLIKELY(log->hot != NULL && log->hot->held_up))
+        return RL_EMFILE;
     rl_free_space_note(log->manager, batch->size_bytes);
 
     struct rl_log_hot *hot = rl_log_heat(log);

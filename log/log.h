@@ -17,7 +17,7 @@
  *
  * Failures: a short or failed write is rolled back (file truncated to what was acknowledged as
  * written) and a failed sync is never retried: the log fails, on_failed runs, appends and reads
- * answer RL_EIO (or RL_ENOSPACE, which heals) until it is opened again.  After a failed sync that
+ * answer RL_EIO until it is opened again (RL_ENOSPACE and RL_EREADONLY heal, and reads go on meanwhile).  After a failed sync that
  * rebuilds it from what the device has.
  *
  * Everything here runs on the log's home shard unless it says "helper": those functions block

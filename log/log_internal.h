@@ -136,6 +136,8 @@ struct rl_log_hot {
     uint32_t reserved_pos;              /* of the segment with reserved_base; 0: nothing yet */
     int64_t reserved_base;
     bool rollback_due;
+    bool held_up;                       /* no descriptor to be had; goes on with retry_timer */
+    struct rl_timer retry_timer;
     bool changed;                       /* since open: a clean close has something to save */
     struct rl_expired *expired;         /* retention.c: segments to rename with the next save */
     struct rl_list deleting;            /* retention.c: renamed, deleted when their time comes */
@@ -220,8 +222,18 @@ struct rl_index_memory *rl_log_index_of(struct rl_segment *seg);
 bool rl_log_is_time_to_roll(const struct rl_log *log, const struct rl_segment *seg);
 /* Begin a new segment at the log end, in memory; its file comes by a job. */
 void rl_log_roll(struct rl_log *log);
+/* What a failed call means for its log: some failures heal, all others are RL_EIO. */
+static inline rl_status rl_log_failure_of(rl_status status)
+{
+    return status == RL_ENOSPACE || status == RL_EREADONLY ? status : RL_EIO;
+}
 /* Note a failure, once; on_failed runs at the end of the turn. */
 void rl_log_fail(struct rl_log *log, rl_status status);
+/* Nothing failed, but it cannot go on now (no descriptors): the same again in a moment.  Appends are
+ * refused until then. */
+void rl_log_hold_up(struct rl_log *log);
+/* A log that found the file system read-only tries to roll back again in some seconds. */
+void rl_log_retry_rollback(struct rl_log *log);
 /* Start whatever can be started: create, commit, save, rollback, close. */
 void rl_log_advance(struct rl_log *log);
 /* Free the struct and all it holds; nothing is in flight. */

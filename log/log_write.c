@@ -62,18 +62,22 @@ static rl_status write_some(struct rl_log *log)
 
 void rl_log_write(struct rl_log *log)
 {
-    if (log->failure != RL_OK)
+    if (log->failure != RL_OK || log->hot->held_up)
         return;
     while (log->hot->unwritten > 0) {
         rl_status status = write_some(log);
         if (status == RL_EBUSY)
             return;
+        if (status == RL_EMFILE) {
+            rl_log_hold_up(log);
+            return;
+        }
         if (status != RL_OK) {
             RL_ERROR_EVERY(1, "log", "%s-%d: write failed: %s; taken back to offset %lld",
                            log->topic, log->partition, rl_status_text(status),
                            (long long)log->written_offset);
             log->hot->rollback_due = true;
-            rl_log_fail(log, status == RL_ENOSPACE || status == RL_EREADONLY ? status : RL_EIO);
+            rl_log_fail(log, rl_log_failure_of(status));
             return;
         }
     }

@@ -2,7 +2,8 @@
  *
  * The same recovery as at open, on the same files, with a cut at the written offset: it truncates
  * a partial write, removes segments that came too early, and gives indexes, epochs and producer
- * windows as they were.  Then a log that only lacked space waits for some (log_manager.c).
+ * windows as they were.  Then a log that only lacked space waits for some (free_space.c), and one whose
+ * file system was read-only, and is no more, goes on; reads went on all the time.
  * Failures: the log stays failed until it is opened again. */
 #include "log/log_internal.h"
 #include "core/logger.h"
@@ -74,10 +75,15 @@ static void on_rolled_back(struct rl_op *op)
         adopt(log, &rollback->recovery);
         if (log->failure == RL_ENOSPACE)
             rl_log_wait_for_space(log);
+        else if (log->failure == RL_EREADONLY)
+            log->failure = RL_OK;       /* it could be cut: no longer so */
+    } else if (op->status == RL_EREADONLY && log->failure == RL_EREADONLY) {
+        rl_log_retry_rollback(log);
     } else {
         RL_ERROR("log", "%s-%d: could not take back a failed write: %s", log->topic,
                  log->partition, rl_status_text(op->status));
         log->failure = RL_EIO;
+        log->hot->tell_failed = true;   /* once more: this does not heal by itself */
     }
     rl_free(rollback);
 }

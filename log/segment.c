@@ -32,10 +32,10 @@ static void close_file(struct rl_segment_file *file)
     rl_free(file);
 }
 
-/* Close idle descriptors until one more fits. */
-static void make_room(struct rl_log_manager *manager)
+/* Close idle descriptors until there are fewer than this. */
+static void make_room(struct rl_log_manager *manager, uint32_t fewer_than)
 {
-    while (manager->open_files >= manager->open_files_max) {
+    while (manager->open_files >= fewer_than) {
         struct rl_list *node = rl_list_first(&manager->files);
         if (node == NULL)
             return;                     /* all in use: go over the limit rather than wait */
@@ -56,10 +56,14 @@ rl_status rl_segment_open(struct rl_log *log, struct rl_segment *seg, bool writa
             return RL_OK;
         rl_segment_detach(seg);
     }
-    make_room(manager);
+    make_room(manager, manager->open_files_max);
     rl_log_directory(log, directory);
     rl_segment_path(directory, seg->base_offset, ".log", path);
     rl_status status = rl_disk_open(manager->shard->disk, path, writable ? RL_OPEN_WRITE : 0, &fd);
+    if (RL_UNLIKELY(status == RL_EMFILE) && !rl_list_empty(&manager->files)) {
+        make_room(manager, 1);          /* others in the process have them: give up all of ours */
+        status = rl_disk_open(manager->shard->disk, path, writable ? RL_OPEN_WRITE : 0, &fd);
+    }
     if (status != RL_OK)
         return status;
 

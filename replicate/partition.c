@@ -266,7 +266,7 @@ static void on_log_progress(void *arg)
         partition_advance(p);
 }
 
-/* A full disk heals: the log took back what did not fit and goes on. */
+/* A full or read-only disk heals: the log took back what it could not write, and reads go on. */
 static void partition_answer_rolled_back(struct rl_partition *p, rl_status status)
 {
     int64_t end_offset = rl_log_end_offset(p->log);
@@ -285,7 +285,7 @@ static void on_log_failed(void *arg, rl_status status)
     RL_OBJ(p, PARTITION);
     if (p->state != RL_REPLICA_LEADER)
         return;
-    if (status == RL_ENOSPACE) {
+    if (status == RL_ENOSPACE || status == RL_EREADONLY) {
         partition_answer_rolled_back(p, status);
         return;
     }

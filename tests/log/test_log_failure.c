@@ -348,6 +348,86 @@ Test(log_failure, any_call_may_fail_once)
     }
 }
 
+/* A file system that was made read-only: nothing is taken, everything is read, and it goes on by
+ * itself when it may be written again. */
+Test(log_failure, a_read_only_file_system_serves_and_heals)
+{
+    for (size_t short_bytes = 0; short_bytes < 300; short_bytes += 100) {
+        struct fixture f;
+        struct batch_spec spec = { .value_bytes = 100, .producer_id = 9, .base_sequence = 0 };
+
+        start(&f);
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        rl_mem_disk_fail_write(f.mem_disk, 0, short_bytes, RL_EREADONLY);
+        for (uint32_t i = 0; i < 3; i++)        /* the rollback finds the same */
+            rl_mem_disk_fail(f.mem_disk, RL_MEM_TRUNCATE, i, RL_EREADONLY);
+        rl_mem_disk_fail(f.mem_disk, RL_MEM_OPEN, 2, RL_EREADONLY);
+        fixture_settle(&f);
+        cr_assert_eq(f.failed, 1);
+        cr_assert_eq(f.failure, RL_EREADONLY);
+        model_truncate(&f.model, 1);
+        cr_assert_eq(fixture_append(&f, &spec), RL_EREADONLY);
+        fixture_check(&f);
+        rl_mem_disk_heal(f.mem_disk);
+        rl_mem_advance(f.mem, 5100000000);
+        fixture_settle(&f);
+        cr_assert_eq(rl_log_failure(f.log), RL_OK);
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK, "what was taken back is no duplicate");
+        fixture_flush(&f);
+        fixture_check(&f);
+        fixture_crash(&f, true);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_end_offset(f.log), 2);
+        fixture_check(&f);
+        fixture_done(&f);
+    }
+}
+
+/* EMFILE at each open of a small life: records wait or are refused, nothing fails, nothing is lost. */
+Test(log_failure, no_descriptors_hold_up_and_nothing_else)
+{
+    uint32_t refused = 0;
+
+    for (uint32_t after = 0; after < 30; after++) {
+        struct fixture f;
+        struct batch_spec spec = { .value_bytes = 150, .producer_id = 4 };
+
+        fixture_init(&f);
+        f.config.segment_bytes = 600;
+        f.options.open_files_max = 2;
+        fixture_crash(&f, false);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        for (uint32_t i = 0; i < 4; i++)
+            rl_mem_disk_fail(f.mem_disk, RL_MEM_OPEN, after + i, RL_EMFILE);
+        if (after % 2 == 0)
+            rl_mem_disk_fail(f.mem_disk, RL_MEM_SYNC_DIRECTORY, after / 4, RL_EMFILE);
+        for (int i = 0; i < 12; i++, spec.base_sequence++) {
+            spec.seed = (uint64_t)i;
+            rl_status status;
+            while ((status = fixture_append(&f, &spec)) == RL_EMFILE) {
+                refused++;
+                rl_mem_advance(f.mem, 110000000);
+                fixture_settle(&f);
+            }
+            cr_assert_eq(status, RL_OK);
+            rl_log_flush(f.log);
+            fixture_settle(&f);
+        }
+        rl_mem_disk_heal(f.mem_disk);
+        rl_mem_advance(f.mem, 110000000);
+        fixture_settle(&f);
+        cr_assert_eq(f.failed, 0, "open %u", after);
+        cr_assert_eq(rl_log_flushed_offset(f.log), 12);
+        fixture_check(&f);
+        fixture_crash(&f, true);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_end_offset(f.log), 12);
+        fixture_check(&f);
+        fixture_done(&f);
+    }
+    cr_assert_gt(refused, 0);
+}
+
 Test(log_failure, too_many_descriptors_only_cost_reopening)
 {
     struct fixture f;

@@ -384,6 +384,27 @@ Test(partition, a_failed_write_and_a_directory_that_comes_back_heal)
     rig_stop();
 }
 
+/* A full disk, and then the rollback fails: that is no longer a full disk. */
+Test(partition, a_rollback_that_fails_is_healed_by_opening_again)
+{
+    rig_start(true, INT64_MAX);
+    cr_assert_eq(append(-1, 2, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    rl_mem_disk_fail_write(rig.disk, 0, 10, RL_ENOSPACE);
+    rl_mem_disk_fail(rig.disk, RL_MEM_LIST, 0, RL_EIO);
+    cr_assert_eq(append(-1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[1].status, RL_ENOSPACE);
+    rl_mem_advance(rig.mem, 1100000000);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+    cr_assert_eq(append(-1, 1, 0, 0), RL_OK);
+    rl_mem_settle(rig.set);
+    cr_assert_eq(rig.appends[2].status, RL_OK);
+    cr_assert_eq(rig.partition->high_watermark, 3);
+    rig_stop();
+}
+
 /* Topics may go, and the broker stop, at any moment of it. */
 Test(partition, a_topic_is_deleted_while_its_log_is_rebuilt)
 {
