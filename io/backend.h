@@ -1,7 +1,7 @@
 /* io/backend.h — the small table behind the seam: what a kernel, or a stand-in, must do.
  *
- * uring (io/uring.c) ships; mem (tests/io/mem_backend.c) is a kernel in memory for unit tests;
- * an epoll backend and a simulator fill the same table.  All functions run on the shard's own
+ * uring (io/uring.c) and, where it is forbidden, posix (io/posix.c); mem (tests/io/mem_backend.c)
+ * is a kernel in memory for unit tests, and a simulator fills the same table.  All functions run on the shard's own
  * thread unless noted. */
 #ifndef RL_IO_BACKEND_H
 #define RL_IO_BACKEND_H
@@ -13,7 +13,7 @@
 struct rl_shard;
 
 struct rl_backend {
-    const char *name;                   /* "uring", "mem" */
+    const char *name;                   /* "uring", "posix", "mem" */
     bool helpers;                       /* the set starts threads for SYNC and JOB (io/helper.h) */
     bool measurable;                    /* a kernel whose costs can be measured */
     rl_status (*start)(struct rl_shard *shard);         /* RL_EUNSUPPORTED: not on this machine */
@@ -38,7 +38,7 @@ struct rl_backend {
                         int receive_buffer_bytes);
 };
 
-extern const struct rl_backend rl_backend_uring;
+extern const struct rl_backend rl_backend_uring, rl_backend_posix;
 
 /* For backends, only inside turn(): the operation is done (or, with op->more, has an event);
  * runs its done now.  One-shot and last events clear in_flight before.  Afterwards op may be gone. */

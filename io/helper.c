@@ -7,6 +7,7 @@
 #include "io/helper.h"
 #include "core/memory.h"
 #include "io/disk.h"
+#include "io/send_file.h"
 #include "io/socket_real.h"
 #include <assert.h>
 #include <pthread.h>
@@ -73,12 +74,14 @@ static void helper_run(struct rl_helpers *helpers, struct rl_op *op)
     case RL_OP_CONNECT:
         op->status = rl_socket_resolve(op->connect.host, op->connect.port, rl_helper_address(op));
         break;
+    case RL_OP_SEND_FILE:
+        op->ret_fd = rl_send_file_help(op);
+        break;
     case RL_OP_NONE:
     case RL_OP_ACCEPT:
     case RL_OP_RECEIVE:
     case RL_OP_RECEIVE_INTO:
     case RL_OP_SEND:
-    case RL_OP_SEND_FILE:
         rl_panic(__FILE__, __LINE__, "operation kind %d on a helper", (int)op->kind);
     }
 }

@@ -8,6 +8,8 @@
  * Multishot kinds (ACCEPT, RECEIVE) stay armed: done runs once per event with more == true, and
  * once for the last time with more == false, after which the struct is the caller's again.
  *
+ * An fd has at most one operation in each direction at a time.  It may become non-blocking.
+ *
  * Failures arrive only as `status`; a cancelled operation ends with RL_ECANCELLED (or with its
  * ordinary result when it was already done). */
 #ifndef RL_IO_OP_H
@@ -69,7 +71,7 @@ struct rl_op {
     bool in_flight, cancelled;          /* cancelled: an early end was asked for */
     struct rl_shard *home;
     struct rl_op *next;                 /* backend's queue, or the shard's completed list */
-    uint64_t backend_word[6];
+    uint64_t backend_word[7];
 };
 
 /* Hand the operation over.  Shard thread.  Never fails and never calls done directly: errors

@@ -4,7 +4,7 @@
  * with everything submitted, and runs `done` for every completion found.  ACCEPT and RECEIVE are
  * multishot; RECEIVE takes slots of a ring of provided buffers and gives each back as soon as
  * its done has returned.  SEND is one request that the kernel retries until all is sent; without
- * a copy it has two completions, and is done with the second.  SEND_FILE is io/uring_file.c's.
+ * a copy it has two completions, and is done with the second.  SEND_FILE is io/send_file.c's.
  * SYNC, JOB and the look-up of a CONNECT's host name go to the helpers.
  *
  * With DEFER_TASKRUN completions appear only on entering the kernel with GETEVENTS, so every turn
@@ -22,19 +22,18 @@
 #include "core/memory.h"
 #include "io/helper.h"
 #include "io/loop.h"
+#include "io/real.h"
+#include "io/send_file.h"
 #include "io/socket_real.h"
 #include "io/uring_compat.h"
-#include "io/uring_file.h"
 #include <errno.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #define URING_ENTRIES 1024u
@@ -66,7 +65,7 @@ struct rl_uring {
     uint8_t *slots;
     struct msghdr *headers;             /* one per SQE, read by the kernel when it takes the SQE */
     struct rl_helper_batch helper_batch;
-    struct rl_uring_files files;
+    struct rl_send_files files;
     uint64_t event_value;
     uint32_t in_flight;                 /* requests that will have a (last) completion */
     int event_fd;
@@ -167,12 +166,31 @@ static void uring_arm(struct rl_uring *uring, struct rl_op *op)
     uring->in_flight++;
 }
 
-static void uring_arm_file(void *arg, struct rl_op *op, enum rl_uring_file_need need)
+/* SEND_FILE cannot go on. */
+static void uring_arm_file(void *arg, struct rl_op *op, enum rl_send_file_need need)
 {
     struct rl_uring *uring = arg;
     struct io_uring_sqe *sqe = uring_sqe(uring);
+    uint64_t pos;
+    size_t bytes;
 
-    rl_uring_file_prepare(&uring->files, sqe, op, need);
+    rl_send_file_next(op, &pos, &bytes);
+    switch (need) {
+    case RL_SEND_FILE_NOTHING:
+        io_uring_prep_nop(sqe);
+        break;
+    case RL_SEND_FILE_ROOM:
+        io_uring_prep_poll_add(sqe, op->fd, POLLOUT);
+        break;
+    case RL_SEND_FILE_LOAD:
+        io_uring_prep_read(sqe, op->send_file.file, rl_send_file_load_buffer(&uring->files),
+                           (unsigned)bytes, pos);
+        break;
+    case RL_SEND_FILE_FILL:
+        io_uring_prep_splice(sqe, op->send_file.file, (int64_t)pos, rl_send_file_pipe(op), -1,
+                             (unsigned)bytes, 0);
+        break;
+    }
     io_uring_sqe_set_data(sqe, op);
     uring->in_flight++;
 }
@@ -186,14 +204,11 @@ static void uring_on_helped(struct rl_shard *shard, struct rl_msg *msg)
 /* Address known: open the socket and connect. */
 static rl_status uring_connect(struct rl_uring *uring, struct rl_op *op)
 {
-    const struct sockaddr *address = rl_helper_address(op);
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    rl_status status = rl_real_connect_socket(op, 0);
 
-    if (fd < 0)
-        return rl_status_from_errno(errno);
-    op->ret_fd = fd;
-    uring_arm(uring, op);
-    return RL_OK;
+    if (status == RL_OK)
+        uring_arm(uring, op);
+    return status;
 }
 
 /* A helper has looked up the name. */
@@ -242,7 +257,7 @@ static void uring_submit(struct rl_shard *shard, struct rl_op *op)
         uring_arm(uring, op);
         break;
     case RL_OP_SEND_FILE:
-        rl_uring_file_begin(&uring->files, op);
+        rl_send_file_begin(&uring->files, op);
         break;
     case RL_OP_NONE:
         rl_panic(__FILE__, __LINE__, "operation without a kind");
@@ -278,13 +293,7 @@ static void uring_cancel(struct rl_shard *shard, struct rl_op *op)
 
 static rl_status uring_status(const struct rl_op *op, int result)
 {
-    if (result >= 0)
-        return RL_OK;
-    if (result == -ECONNRESET)
-        return RL_EIO;
-    if (result == -EINVAL && op->kind == RL_OP_ACCEPT)  /* the listener was shut down */
-        return RL_ECLOSED;
-    return rl_status_from_errno(-result);
+    return rl_real_status(op, result < 0 ? -result : 0);
 }
 
 static void uring_recycle(struct rl_uring *uring, uint32_t slot)
@@ -335,26 +344,6 @@ static void uring_on_receive(struct rl_shard *shard, struct rl_uring *uring, str
     rl_shard_complete(shard, op);
 }
 
-/* Errors of a connection that died in the queue; accept(2): "treat them like EAGAIN". */
-static bool uring_accept_goes_on(int result)
-{
-    switch (-result) {
-    case ECONNABORTED:
-    case EINTR:
-    case EAGAIN:
-    case EPROTO:
-    case EPERM:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void uring_on_accept(struct rl_shard *shard, struct rl_uring *uring, struct rl_op *op,
                             int result, uint32_t flags)
 {
@@ -368,7 +357,7 @@ static void uring_on_accept(struct rl_shard *shard, struct rl_uring *uring, stru
     }
     if (armed)
         return;
-    if (result >= 0 || uring_accept_goes_on(result)) {
+    if (result >= 0 || rl_real_accept_goes_on(-result)) {
         uring_continue(shard, uring, op);
         return;
     }
@@ -430,7 +419,7 @@ static void uring_on_op(struct rl_shard *shard, struct rl_uring *uring, struct r
             uring_on_send(shard, op, result);
         break;
     case RL_OP_SEND_FILE:
-        rl_uring_file_on_result(&uring->files, op, result);
+        rl_send_file_on_result(&uring->files, op, result);
         break;
     case RL_OP_RECEIVE_INTO:
         op->ret_bytes = result > 0 ? (size_t)result : 0;
@@ -441,11 +430,7 @@ static void uring_on_op(struct rl_shard *shard, struct rl_uring *uring, struct r
         uring_on_accept(shard, uring, op, result, flags);
         break;
     case RL_OP_CONNECT:
-        op->status = uring_status(op, result);
-        if (op->status != RL_OK) {
-            close(op->ret_fd);
-            op->ret_fd = -1;
-        }
+        rl_real_connect_ended(op, uring_status(op, result));
         rl_shard_complete(shard, op);
         break;
     case RL_OP_NONE:
@@ -459,7 +444,7 @@ static void uring_on_op(struct rl_shard *shard, struct rl_uring *uring, struct r
 static void uring_drop(struct rl_uring *uring, struct rl_op *op, int result)
 {
     if (op->kind == RL_OP_SEND_FILE)
-        rl_uring_file_drop(&uring->files, op);
+        rl_send_file_drop(&uring->files, op);
     if (op->kind == RL_OP_ACCEPT && result >= 0)
         close(result);
     if (op->kind == RL_OP_CONNECT)
@@ -530,10 +515,10 @@ static void uring_turn(struct rl_shard *shard, int64_t wait_ns)
     struct rl_uring *uring = uring_of(shard);
 
     rl_helper_flush(shard->set->helpers, &uring->helper_batch);
-    rl_uring_files_step(&uring->files, uring_arm_file, uring);
-    uring_enter(uring, rl_uring_files_have_work(&uring->files) ? 0 : wait_ns);
+    rl_send_files_step(&uring->files, uring_arm_file, uring);
+    uring_enter(uring, rl_send_files_have_work(&uring->files) ? 0 : wait_ns);
     rl_shard_read_clocks(shard);
-    for (struct rl_op *op; (op = rl_uring_files_take_ended(&uring->files)) != NULL;)
+    for (struct rl_op *op; (op = rl_send_files_take_ended(&uring->files)) != NULL;)
         rl_shard_complete(shard, op);
     uring_harvest(shard, uring);
 }
@@ -590,7 +575,7 @@ static void uring_free(struct rl_uring *uring)
         close(uring->event_fd);
     if (uring->slots != NULL)
         munmap(uring->slots, (size_t)URING_SLOTS * URING_SLOT_BYTES);
-    rl_uring_files_done(&uring->files);
+    rl_send_files_done(&uring->files);
     rl_free(uring->buffers);
     rl_free(uring->headers);
     rl_free(uring);
@@ -599,14 +584,10 @@ static void uring_free(struct rl_uring *uring)
 static rl_status uring_start(struct rl_shard *shard)
 {
     struct rl_uring *uring = rl_alloc_zero(1, sizeof *uring);
-    sigset_t pipe_signal;
     struct io_uring_params params = { .flags = RL_URING_SETUP_FLAGS,
                                       .cq_entries = URING_COMPLETIONS };
 
-    /* sendfile and splice have no MSG_NOSIGNAL. */
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
+    rl_real_block_sigpipe();
     uring->event_fd = eventfd(0, EFD_CLOEXEC);  /* blocking: a non-blocking read is not parked */
     if (uring->event_fd < 0) {
         uring_free(uring);
@@ -655,29 +636,6 @@ static void uring_stop(struct rl_shard *shard)
     uring_free(uring);
 }
 
-/* ---- time and chance ---- */
-
-static void uring_clocks(struct rl_shard *shard, int64_t *ret_monotonic_ns, int64_t *ret_wall_ms)
-{
-    struct timespec monotonic, wall;
-
-    (void)shard;
-    clock_gettime(CLOCK_MONOTONIC, &monotonic);
-    clock_gettime(CLOCK_REALTIME, &wall);
-    *ret_monotonic_ns = (int64_t)monotonic.tv_sec * 1000000000 + monotonic.tv_nsec;
-    *ret_wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000;
-}
-
-static uint64_t uring_seed(struct rl_shard *shard)
-{
-    uint64_t seed;
-
-    (void)shard;
-    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-        rl_panic(__FILE__, __LINE__, "getrandom: errno %d", errno);
-    return seed;
-}
-
 const struct rl_backend rl_backend_uring = {
     .name = "uring",
     .helpers = true,
@@ -688,8 +646,8 @@ const struct rl_backend rl_backend_uring = {
     .cancel = uring_cancel,
     .turn = uring_turn,
     .wake = uring_wake,
-    .clocks = uring_clocks,
-    .seed = uring_seed,
+    .clocks = rl_real_clocks,
+    .seed = rl_real_seed,
     .listen = rl_socket_real_listen,
     .socket_shutdown = rl_socket_real_shutdown,
     .socket_close = rl_socket_real_close,

@@ -6,6 +6,17 @@
 #include "io/disk.h"
 #include "io/shard.h"
 #include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The backend over the real kernel that this run of the tests is about: RINGLOG_IO, as for the
+ * broker itself. */
+static inline const struct rl_backend *remote_backend(void)
+{
+    const char *io = getenv("RINGLOG_IO");
+
+    return io != NULL && strcmp(io, "posix") == 0 ? &rl_backend_posix : &rl_backend_uring;
+}
 
 struct remote_call {
     struct rl_msg msg;

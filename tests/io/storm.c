@@ -204,12 +204,12 @@ static void storm_nothing(struct rl_shard *shard, void *arg)
     (void)arg;
 }
 
-void storm_run(uint32_t shards, uint32_t burst, uint32_t rounds, struct storm_result *ret_result)
+void storm_run(const struct rl_backend *backend, uint32_t shards, uint32_t burst, uint32_t rounds, struct storm_result *ret_result)
 {
     struct storm storm = { .count = shards, .burst = burst, .rounds = rounds };
     pthread_t threads[2];
 
-    storm.set = remote_set(shards, &rl_backend_uring);
+    storm.set = remote_set(shards, backend);
     storm.shards = rl_alloc_zero(shards, sizeof *storm.shards);
     sem_init(&storm.finished, 0, 0);
     RL_ASSERT(rl_shard_set_start(storm.set, storm_start, &storm) == RL_OK);

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rl_backend;
+
 struct storm_result {
     uint64_t messages;                  /* there and back */
     bool ordered;                       /* between each pair: first posted, first handled */
@@ -16,6 +18,6 @@ struct storm_result {
 /* Every shard sends `burst` messages to each other one, all come back, `rounds` times; every
  * second round begins after a pause in which all sleep.  Meanwhile two threads post foreign
  * messages and every round submits jobs and syncs.  burst: up to 20000. */
-void storm_run(uint32_t shards, uint32_t burst, uint32_t rounds, struct storm_result *ret_result);
+void storm_run(const struct rl_backend *backend, uint32_t shards, uint32_t burst, uint32_t rounds, struct storm_result *ret_result);
 
 #endif

@@ -3,6 +3,7 @@
 #include "core/random.h"
 #include "io/mailbox.h"
 #include "io/timers.h"
+#include "remote.h"
 #include "storm.h"
 #include <criterion/criterion.h>
 
@@ -152,7 +153,7 @@ Test(storm, a_million_messages_through_full_mailboxes)
 {
     struct storm_result result;
 
-    storm_run(4, 14000, 3, &result);    /* 4 x 3 x 14,000 x 3, there and back */
+    storm_run(remote_backend(), 4, 14000, 3, &result);    /* 4 x 3 x 14,000 x 3, there and back */
     cr_assert_eq(result.messages, 1008000);
     cr_assert(result.ordered);
     cr_assert(result.congested);
@@ -163,7 +164,7 @@ Test(storm, one_message_at_a_time_and_everybody_sleeps_between)
 {
     struct storm_result result;
 
-    storm_run(2, 1, 500, &result);
+    storm_run(remote_backend(), 2, 1, 500, &result);
     cr_assert_eq(result.messages, 2000);
     cr_assert(result.ordered);
 }

@@ -34,7 +34,7 @@ Test(process, signals_are_messages)
     sem_init(&heard.event, 0, 0);
     rl_signals_block(numbers, 2);
     kill(getpid(), SIGHUP);             /* before anybody listens: it waits */
-    struct rl_shard_set *set = remote_set(2, &rl_backend_uring);
+    struct rl_shard_set *set = remote_set(2, remote_backend());
     cr_assert_eq(rl_shard_set_start(set, NULL, NULL), RL_OK);
     cr_assert_eq(rl_signals_start(rl_shard_set_get(set, 1), numbers, 2, on_signal, &heard, &signals),
                  RL_OK);

@@ -1,6 +1,7 @@
 /* tests/io/test_send_file.c — bytes of a file reach a socket, whatever the reader does.
  *
- * A real ring, a real TCP connection, a real file; every case by every method. */
+ * A real kernel, a real TCP connection, a real file; every case by every method, over each
+ * backend. */
 #include "core/memory.h"
 #include "core/random.h"
 #include "io/send_path.h"
@@ -42,7 +43,7 @@ static void setup(void)
     file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     unlink(path);
     cr_assert_eq(pwrite(file, content, FILE_BYTES, 0), (ssize_t)FILE_BYTES);
-    set = remote_set(1, &rl_backend_uring);
+    set = remote_set(1, remote_backend());
     cr_assert_eq(rl_shard_set_start(set, NULL, NULL), RL_OK);
     shard = rl_shard_set_get(set, 0);
 }

@@ -1,4 +1,5 @@
-/* tests/io/test_uring.c — the real ring, with 1 and with 4 shards: sockets over loopback. */
+/* tests/io/test_real.c — the real kernel, with 1 and with 4 shards: sockets over loopback.  Runs
+ * once over each backend (remote_backend). */
 #include "core/memory.h"
 #include "core/random.h"
 #include "echo.h"
@@ -37,16 +38,16 @@ static void read_exactly(int fd, void *buffer, size_t bytes)
     }
 }
 
-ParameterizedTestParameters(uring, echo)
+ParameterizedTestParameters(real, echo)
 {
     static uint32_t shards[] = { 1, 4 };
     return cr_make_param_array(uint32_t, shards, RL_ARRAY_COUNT(shards));
 }
 
-ParameterizedTest(uint32_t *shards, uring, echo)
+ParameterizedTest(uint32_t *shards, real, echo)
 {
     enum { CLIENTS = 20, ROUNDS = 50 };
-    struct rl_shard_set *set = remote_set(*shards, &rl_backend_uring);
+    struct rl_shard_set *set = remote_set(*shards, remote_backend());
     struct echo_server server = { 0 };
     int fds[CLIENTS];
     char out[3000], in[3000];
@@ -97,7 +98,7 @@ static void pair_setup(void)
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     ours = pair[0];
     theirs = pair[1];
-    set = remote_set(1, &rl_backend_uring);
+    set = remote_set(1, remote_backend());
     cr_assert_eq(rl_shard_set_start(set, NULL, NULL), RL_OK);
     shard = rl_shard_set_get(set, 0);
 }
@@ -224,6 +225,91 @@ Test(ops, a_slow_reader_keeps_a_big_send_in_flight_until_all_is_sent)
     cr_assert_eq(send.op.status, RL_ECANCELLED);
     rl_free(data);
     rl_free(got);
+}
+
+/* The number of a closed descriptor is the next one's at once: nothing of the old may be believed. */
+Test(ops, a_number_used_again_is_another_socket)
+{
+    for (int round = 0; round < 5; round++) {
+        struct collected c = { .bytes = 0 };
+        int pair[2];
+        sem_init(&c.event, 0, 0);
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        cr_assert_eq(dup2(pair[1], theirs), theirs);
+        close(pair[1]);
+        remote_run(shard, collected_submit, &c);        /* which waits */
+        usleep(2000);
+        cr_assert_eq(write(pair[0], "word", 4), 4);
+        collected_wait(&c);
+        cr_assert_eq(c.bytes, 4);
+        close(pair[0]);
+        collected_wait(&c);
+        cr_assert_eq(c.op.status, RL_ECLOSED);
+    }
+}
+
+Test(ops, a_patient_receive_waits_for_all_and_ends_early_at_the_end)
+{
+    char buffer[1000];
+    struct remote_op into = { .op = { .kind = RL_OP_RECEIVE_INTO, .fd = theirs,
+                                      .into = { buffer, sizeof buffer, .patient = true } } };
+    char piece[250];
+
+    memset(piece, 'p', sizeof piece);
+    for (int end = 0; end < 2; end++) {
+        remote_submit(shard, &into);
+        for (int i = 0; i < 4 - end; i++) {
+            usleep(2000);
+            cr_assert_eq(write(ours, piece, sizeof piece), (ssize_t)sizeof piece);
+        }
+        if (end)
+            shutdown(ours, SHUT_WR);
+        remote_wait(&into);
+        cr_assert_eq(into.op.status, RL_OK);
+        cr_assert_eq(into.op.ret_bytes, sizeof buffer - (size_t)end * sizeof piece);
+    }
+    remote_submit(shard, &into);
+    remote_wait(&into);
+    cr_assert_eq(into.op.status, RL_ECLOSED);
+}
+
+/* Whoever cancels from within done may use the struct again from within the last one. */
+static void cancels_itself(struct rl_op *op)
+{
+    struct collected *c = op->arg;
+
+    if (op->kind == RL_OP_RECEIVE && op->more) {
+        rl_cancel(op->home, op);
+    } else if (op->kind == RL_OP_RECEIVE) {
+        *op = (struct rl_op){ .kind = RL_OP_RECEIVE_INTO, .fd = theirs, .done = cancels_itself,
+                              .arg = c, .into = { .buffer = c->data, .bytes = sizeof c->data } };
+        rl_submit(rl_self, op);
+    } else {
+        c->bytes = op->ret_bytes;
+        sem_post(&c->event);
+    }
+}
+
+static void cancels_itself_here(struct rl_shard *on, void *arg)
+{
+    struct collected *c = arg;
+
+    c->op = (struct rl_op){ .kind = RL_OP_RECEIVE, .fd = theirs, .done = cancels_itself, .arg = c };
+    rl_submit(on, &c->op);
+}
+
+Test(ops, cancelled_from_within_its_own_done)
+{
+    for (int round = 0; round < 20; round++) {
+        struct collected c = { .bytes = 0 };
+        sem_init(&c.event, 0, 0);
+        remote_run(shard, cancels_itself_here, &c);
+        cr_assert_eq(write(ours, "one", 3), 3);
+        usleep(1000);
+        cr_assert_eq(write(ours, "three", 5), 5);
+        collected_wait(&c);
+        cr_assert_eq(c.bytes, 5);
+    }
 }
 
 static void shutdown_theirs(struct rl_shard *on, void *arg)
@@ -550,7 +636,7 @@ Test(ops, a_connect_is_cancelled_while_its_name_is_looked_up)
 
 Test(idle, four_shards_with_connections_do_not_wake)
 {
-    struct rl_shard_set *four = remote_set(4, &rl_backend_uring);
+    struct rl_shard_set *four = remote_set(4, remote_backend());
     struct echo_server server = { 0 };
     struct rusage before, after;
     char byte = 1;
@@ -586,7 +672,7 @@ static rl_status fail_on_two(struct rl_shard *on, void *arg)
 
 Test(life, a_failed_start_stops_everybody)
 {
-    struct rl_shard_set *four = remote_set(4, &rl_backend_uring);
+    struct rl_shard_set *four = remote_set(4, remote_backend());
 
     cr_assert_eq(rl_shard_set_start(four, fail_on_two, NULL), RL_ENOSPACE);
     rl_shard_set_free(four);
@@ -595,16 +681,16 @@ Test(life, a_failed_start_stops_everybody)
 Test(life, impossible_sets_are_refused)
 {
     struct rl_shard_set *none;
-    struct rl_shard_set_options options = { .backend = &rl_backend_uring, .disk = rl_disk_real() };
+    struct rl_shard_set_options options = { .backend = remote_backend(), .disk = rl_disk_real() };
 
     cr_assert_eq(rl_shard_set_create(&options, &none), RL_EINVAL);
     options.shard_count = RL_SHARDS_MAX + 1;
     cr_assert_eq(rl_shard_set_create(&options, &none), RL_EINVAL);
 }
 
-Test(life, a_ring_can_be_stepped_too)
+Test(life, the_real_kernel_can_be_stepped_too)
 {
-    struct rl_shard_set *two = remote_set(2, &rl_backend_uring);
+    struct rl_shard_set *two = remote_set(2, remote_backend());
     struct echo_server server = { 0 };
     char byte = 7;
 

@@ -1,4 +1,4 @@
-/* tests/net/test_net_uring.c — the same over the real kernel: loopback TCP, threads, io_uring.
+/* tests/net/test_net_real.c — the same over the real kernel: loopback TCP, threads, each backend.
  *
  * Skipped where the kernel refuses io_uring. */
 #include "core/buffer.h"
@@ -7,6 +7,7 @@
 #include "io/backend.h"
 #include "io/disk.h"
 #include "net/net.h"
+#include "remote.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -52,7 +53,7 @@ static void server_on_finish(struct rl_shard *shard, void *arg)
 static bool server_start(struct server *server, uint32_t shard_count, size_t request_bytes_max)
 {
     struct rl_shard_set_options options = { .shard_count = shard_count, .helper_count = 1,
-                                            .backend = &rl_backend_uring,
+                                            .backend = remote_backend(),
                                             .disk = rl_disk_real() };
 
     server->options = (struct rl_net_options){
@@ -196,12 +197,12 @@ static void echo_byte_for_byte(uint32_t shard_count, enum load load, uint32_t fr
                      clients[k].wrong_at);
 }
 
-Test(net_uring, small_pipelines) { echo_byte_for_byte(1, LOAD_SMALL, 20000, 64 * MIB); }
-Test(net_uring, small_pipelines_four_shards) { echo_byte_for_byte(4, LOAD_SMALL, 20000, 64 * MIB); }
-Test(net_uring, large_pipelines) { echo_byte_for_byte(1, LOAD_LARGE, 60, 64 * MIB); }
-Test(net_uring, mixed_pipelines) { echo_byte_for_byte(1, LOAD_MIXED, 400, 64 * MIB); }
-Test(net_uring, mixed_pipelines_four_shards) { echo_byte_for_byte(4, LOAD_MIXED, 400, 64 * MIB); }
-Test(net_uring, mixed_pipelines_with_little_memory) { echo_byte_for_byte(1, LOAD_MIXED, 200, MIB); }
+Test(net_real, small_pipelines) { echo_byte_for_byte(1, LOAD_SMALL, 20000, 64 * MIB); }
+Test(net_real, small_pipelines_four_shards) { echo_byte_for_byte(4, LOAD_SMALL, 20000, 64 * MIB); }
+Test(net_real, large_pipelines) { echo_byte_for_byte(1, LOAD_LARGE, 60, 64 * MIB); }
+Test(net_real, mixed_pipelines) { echo_byte_for_byte(1, LOAD_MIXED, 400, 64 * MIB); }
+Test(net_real, mixed_pipelines_four_shards) { echo_byte_for_byte(4, LOAD_MIXED, 400, 64 * MIB); }
+Test(net_real, mixed_pipelines_with_little_memory) { echo_byte_for_byte(1, LOAD_MIXED, 200, MIB); }
 
 static bool echoes(int fd)
 {
@@ -213,7 +214,7 @@ static bool echoes(int fd)
 }
 
 /* Out of descriptors: who has connected waits, and is served when some are free again. */
-Test(net_uring, accepts_again_after_running_out_of_descriptors)
+Test(net_real, accepts_again_after_running_out_of_descriptors)
 {
     struct server server;
     struct rlimit limit;
@@ -246,7 +247,7 @@ Test(net_uring, accepts_again_after_running_out_of_descriptors)
     server_stop(&server);
 }
 
-Test(net_uring, stops_with_connections_open)
+Test(net_real, stops_with_connections_open)
 {
     struct server server;
     int fds[20];
