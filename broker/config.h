@@ -37,7 +37,7 @@ enum rl_config_origin { RL_CONFIG_FILE, RL_CONFIG_ENVIRONMENT, RL_CONFIG_FLAG,
                         RL_CONFIG_ALL_BROKERS, RL_CONFIG_OWN_BROKER };
 
 /* ringlog.io */
-enum rl_config_io { RL_CONFIG_IO_AUTO, RL_CONFIG_IO_URING };
+enum rl_config_io { RL_CONFIG_IO_AUTO, RL_CONFIG_IO_URING, RL_CONFIG_IO_POSIX };
 
 /* A key and its value as text, NUL-terminated; e.g. a topic's overrides.  Borrowed. */
 struct rl_config_pair {

@@ -241,8 +241,10 @@ static void fill_fields(struct rl_config *config)
     config->broker_rack = rack != NULL && rack[0] != '\0' ? rack : NULL;
     rl_status status = rl_send_path_parse(text_of(config, "ringlog.fetch.path"), &config->fetch_path);
     RL_ASSERT(status == RL_OK);         /* ONE_OF has checked it */
-    config->io = strcmp(text_of(config, "ringlog.io"), "uring") == 0 ? RL_CONFIG_IO_URING
-                                                                      : RL_CONFIG_IO_AUTO;
+    const char *io = text_of(config, "ringlog.io");
+    config->io = strcmp(io, "uring") == 0   ? RL_CONFIG_IO_URING
+                 : strcmp(io, "posix") == 0 ? RL_CONFIG_IO_POSIX
+                                            : RL_CONFIG_IO_AUTO;
 }
 
 rl_status rl_config_finish(struct rl_config *config)

@@ -35,6 +35,7 @@
 #define OPEN_FILES_FALLBACK 1024
 #define MIN_FREE_PERCENT  2
 #define MIN_FREE_BYTES_MAX ((uint64_t)256 << 20)
+#define POSIX_COST        "more CPU time per request"       /* measured: io/README.md */
 
 static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
 
@@ -50,6 +51,7 @@ struct server {
     const struct rl_config *config;
     struct rl_log_start log_start;
     struct rl_disk *disk;
+    const struct rl_backend *backend;
     int64_t started_ns;
     uint32_t open_files_max;            /* per shard */
     uint64_t min_free_bytes;            /* of the disk */
@@ -355,11 +357,30 @@ static int start_error(const char *what, rl_status status)
     return RL_EXIT_START_FAILED;
 }
 
+/* NULL: the one that the configuration demands cannot run here, which has been told. */
+static const struct rl_backend *choose_backend(enum rl_config_io io)
+{
+    char reason[256];
+
+    if (io == RL_CONFIG_IO_POSIX)
+        return &rl_backend_posix;
+    const struct rl_backend *best = rl_probe_backend(reason, sizeof reason);
+    if (best == &rl_backend_uring)
+        return best;
+    if (io == RL_CONFIG_IO_URING) {
+        fprintf(stderr, "ringlog: %s; or start with --io posix\n", reason);
+        return NULL;
+    }
+    RL_WARN("broker", "%s; going on with epoll, which costs " POSIX_COST " (--io posix: without this "
+            "warning)", reason);
+    return best;
+}
+
 static int server_run_shards(struct server *s)
 {
     struct rl_shard_set_options options = {
         .shard_count = (uint32_t)s->config->shards,
-        .backend = &rl_backend_uring,
+        .backend = s->backend,
         .disk = s->disk,
     };
     rl_status status = rl_shard_set_create(&options, &s->broker.shards);
@@ -432,15 +453,18 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
         .path = config->data_dir, .node_id = config->node_id, .user_id = rl_process_user_id(),
         .owner = rl_path_owner, .random = rl_process_random,
     };
-    if (rl_probe_check(message, sizeof message) != RL_OK ||
-        directory_open_patiently(s->disk, &options, &directory, message) != RL_OK) {
-        fprintf(stderr, "ringlog: %s\n", message);
+    s->backend = choose_backend(config->io);
+    rl_status status = s->backend == NULL ? RL_EUNSUPPORTED
+                     : directory_open_patiently(s->disk, &options, &directory, message);
+    if (status != RL_OK) {
+        if (s->backend != NULL)
+            fprintf(stderr, "ringlog: %s\n", message);
         rl_free(s);
         return RL_EXIT_START_FAILED;
     }
     memcpy(s->broker.cluster_id, directory.cluster_id, sizeof s->broker.cluster_id);
     s->min_free_bytes = min_free_bytes(s->disk, config);
-    rl_status status = rl_log_directory_start(s->disk, config->data_dir, &s->log_start);
+    status = rl_log_directory_start(s->disk, config->data_dir, &s->log_start);
     s->prove_mount = !s->log_start.clean && !s->log_start.same_mount;
     s->log_start.clean |= directory.formatted;          /* nothing can have been lost */
     int code = status == RL_OK ? server_run_shards(s) : start_error(config->data_dir, status);

@@ -22,19 +22,22 @@ static const char server_help[] =
     "  --data-dir DIR       where data lies (log.dirs; default ./ringlog-data)\n"
     "  --listeners LIST     e.g. PLAINTEXT://127.0.0.1:9092,PLAINTEXT2://[::1]:9093\n"
     "  --shards N           threads that own partitions (1 to 128; default CPUs - 1)\n"
+    "  --io uring|posix     io_uring, or epoll and plain calls (ringlog.io; default: io_uring if\n"
+    "                       this machine allows it)\n"
     "  --set KEY=VALUE      any configuration key; may be repeated\n"
     "  --help               this text\n"
     "\n"
     "Environment: KAFKA_LOG_DIRS sets log.dirs, RINGLOG_SHARDS sets ringlog.shards, and so on.\n"
     "A flag wins over the environment, the environment over the file, the file over the default.\n";
 
-enum { OPTION_CONFIG = 1, OPTION_DATA_DIR, OPTION_LISTENERS, OPTION_SHARDS, OPTION_SET, OPTION_HELP };
+enum { OPTION_CONFIG = 1, OPTION_DATA_DIR, OPTION_LISTENERS, OPTION_SHARDS, OPTION_IO, OPTION_SET, OPTION_HELP };
 
 static const struct option server_options[] = {
     { "config", required_argument, NULL, OPTION_CONFIG },
     { "data-dir", required_argument, NULL, OPTION_DATA_DIR },
     { "listeners", required_argument, NULL, OPTION_LISTENERS },
     { "shards", required_argument, NULL, OPTION_SHARDS },
+    { "io", required_argument, NULL, OPTION_IO },
     { "set", required_argument, NULL, OPTION_SET },
     { "help", no_argument, NULL, OPTION_HELP },
     { NULL, 0, NULL, 0 },
@@ -78,6 +81,9 @@ static int read_flags(struct rl_config *config, int argc, char **argv)
             break;
         case OPTION_SHARDS:
             rl_config_set(config, "ringlog.shards", optarg, "--shards");
+            break;
+        case OPTION_IO:
+            rl_config_set(config, "ringlog.io", optarg, "--io");
             break;
         case OPTION_SET:
             rl_config_set_pair(config, optarg, "--set");

@@ -7,6 +7,7 @@
 #include "io/backend.h"
 #include "io/disk.h"
 #include "io/limits.h"
+#include "io/probe.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -223,7 +224,9 @@ int rl_bench_run(const struct rl_bench_options *options, struct rl_bench_result 
     struct rl_bench_run *run = rl_alloc_zero(1, sizeof *run);
     run->options = options;
     run->result = result;
-    struct rl_shard_set_options set = { .shard_count = 1, .helper_count = 1, .backend = &rl_backend_uring,
+    char reason[256];
+    struct rl_shard_set_options set = { .shard_count = 1, .helper_count = 1,
+                                        .backend = rl_probe_backend(reason, sizeof reason),
                                         .disk = rl_disk_real() };
     uint64_t before, now;
     rl_raise_descriptor_limit(&before, &now);

@@ -16,6 +16,7 @@
 #include "io/backend.h"
 #include "io/disk.h"
 #include "io/limits.h"
+#include "io/probe.h"
 #include "net/net.h"
 #include "wire/api_table.h"
 #include "wire/message_header.h"
@@ -361,8 +362,10 @@ int rl_bench_sink_run(const struct rl_bench_options *options)
     }
     uint64_t before, now;
     rl_raise_descriptor_limit(&before, &now);
+    char reason[256];
     struct rl_shard_set_options set_options = { .shard_count = 1, .helper_count = 1,
-                                                .backend = &rl_backend_uring, .disk = rl_disk_real() };
+                                                .backend = rl_probe_backend(reason, sizeof reason),
+                                                .disk = rl_disk_real() };
     struct rl_shard_set *set = NULL;
     rl_status status = rl_shard_set_create(&set_options, &set);
     if (status == RL_OK)

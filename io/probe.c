@@ -49,10 +49,10 @@ static void probe_explain(int error, const struct utsname *name, char *reason, s
         snprintf(reason, bytes, "this kernel (%s) has no io_uring, or a sandbox hides it",
                  name->release);
     else if (probe_kernel_is_old(name))
-        snprintf(reason, bytes, "this kernel (%s) is too old: Linux 6.1 or newer is needed",
+        snprintf(reason, bytes, "this kernel (%s) is too old for io_uring as ringlog uses it: Linux 6.1 or newer is needed",
                  name->release);
     else if (error == ENOMEM)
-        snprintf(reason, bytes, "not enough lockable memory for a ring: raise the memlock limit "
+        snprintf(reason, bytes, "not enough lockable memory for io_uring: raise the memlock limit "
                  "(ulimit -l) or the container's memory");
     else
         snprintf(reason, bytes, "io_uring does not start: %s", strerror(error));
@@ -98,6 +98,12 @@ rl_status rl_probe_check(char *reason, size_t bytes)
         return RL_OK;
     probe_explain(error, &name, reason, bytes);
     return RL_EUNSUPPORTED;
+}
+
+const struct rl_backend *rl_probe_backend(char *reason, size_t bytes)
+{
+    reason[0] = '\0';
+    return rl_probe_check(reason, bytes) == RL_OK ? &rl_backend_uring : &rl_backend_posix;
 }
 
 static const char *const probe_feature_names[] = {
@@ -146,7 +152,7 @@ void rl_probe_text(struct rl_text *text)
     uname(&name);
     rl_text_printf(text, "kernel: %s %s %s\n", name.sysname, name.release, name.machine);
     if (rl_probe_check(reason, sizeof reason) != RL_OK) {
-        rl_text_printf(text, "io_uring: not usable: %s\n", reason);
+        rl_text_printf(text, "io_uring: not usable: %s\nringlog goes on with epoll (io=posix)\n", reason);
         return;
     }
     if (probe_open(&ring, &params) != 0)

@@ -99,7 +99,7 @@ struct rl_shard_set_options {
 rl_status rl_shard_set_create(const struct rl_shard_set_options *options, struct rl_shard_set **ret_set);
 /* Start a thread per shard.  start(shard, arg) runs first on each shard's own thread; returns
  * when all have run it, with the first status that is not RL_OK (then all are stopped).
- * RL_EUNSUPPORTED: the kernel refuses io_uring. */
+ * RL_EUNSUPPORTED: the kernel refuses what the backend needs. */
 rl_status rl_shard_set_start(struct rl_shard_set *set, rl_status (*start)(struct rl_shard *, void *),
                              void *arg);
 /* Ask every shard to leave its loop.  Any thread, also a shard. */

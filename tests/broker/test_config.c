@@ -223,6 +223,13 @@ Test(config, of_equals_the_last_wins)
                      "value of x.properties:1 does not count");
 }
 
+Test(config, the_backend_by_variable)
+{
+    environment("RINGLOG_IO=posix");
+    finish();
+    cr_assert_eq(config.io, RL_CONFIG_IO_POSIX);
+}
+
 Test(config, variables_become_keys)
 {
     environment("KAFKA_LOG_RETENTION_MS=5");
@@ -344,7 +351,7 @@ static const struct {
       "auto.create.topics.enable: Expected value to be either true or false "
       "(allowed: true or false)" },
     { "ringlog.io=epoll", "x.properties:1: Invalid value epoll for configuration ringlog.io: "
-      "String must be one of: auto, uring (allowed: one of: auto, uring)" },
+      "String must be one of: auto, uring, posix (allowed: one of: auto, uring, posix)" },
     { "ringlog.shards=129", "x.properties:1: Invalid value 129 for configuration ringlog.shards: "
       "Value must be no more than 128 (allowed: integer from 1 to 128)" },
     { "log.segment.bytes=13", "x.properties:1: Invalid value 13 for configuration "

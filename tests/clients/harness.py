@@ -81,12 +81,12 @@ def free_port():
 class Broker:
     """One broker process over one data directory; it may be killed and started again."""
 
-    def __init__(self, binary, shards, settings=()):
+    def __init__(self, binary, shards, settings=(), io=None):
         os.makedirs(BUILD, exist_ok=True)
         self.home = tempfile.mkdtemp(prefix="data-", dir=BUILD)
         self.data = os.path.join(self.home, "ringlog-data")
         self.log_path = os.path.join(self.home, "broker.log")
-        self.binary, self.shards, self.settings = binary, shards, list(settings)
+        self.binary, self.shards, self.settings, self.io = binary, shards, list(settings), io
         self.port = free_port()
         self.process = None
 
@@ -100,6 +100,8 @@ class Broker:
         command = [self.binary, "server", "--data-dir", self.data,
                    "--listeners", f"PLAINTEXT://127.0.0.1:{port or self.port}",
                    "--shards", str(self.shards)]
+        if self.io:
+            command += ["--io", self.io]
         for setting in self.settings:
             command += ["--set", setting]
         return command
@@ -205,7 +207,7 @@ def checks_by_program(suite, names, command, timeout=120, prefix=""):
 
     command(broker) gives the command line.  The program prints `ok NAME`, `FAILED NAME: reason`
     or `skipped NAME: reason`; a name it does not print has failed."""
-    verdicts = {}       # per shard count: name -> None or the exception
+    verdicts = {}       # per shard count and backend: name -> None or the exception
 
     def run_all(broker):
         done = run(command(broker), timeout=timeout, check=False)
@@ -224,7 +226,7 @@ def checks_by_program(suite, names, command, timeout=120, prefix=""):
 
     def make(name):
         def one(broker):
-            key = getattr(broker, "shards", broker.address)
+            key = (broker.shards, broker.io) if broker.owned else broker.address
             if key not in verdicts:
                 try:
                     verdicts[key] = run_all(broker)
