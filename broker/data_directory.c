@@ -158,6 +158,26 @@ static rl_status directory_make(const struct directory_open *o)
                                   : status;
 }
 
+/* Whoever made the directory may have been killed before its name, or that of a parent, was durable.
+ * Parents that we may not read are somebody else's work. */
+static rl_status directory_sync_names(const struct directory_open *o)
+{
+    char path[RL_PATH_BYTES], *slash;
+    rl_status status = RL_OK;
+    snprintf(path, sizeof path, "%s", o->options->path);
+    do {
+        slash = strrchr(path, '/');
+        if (slash == NULL || slash[1] != '\0')
+            status = directory_sync_parent(o, path);
+        if (slash != NULL)
+            *slash = '\0';
+    } while ((status == RL_OK || status == RL_EACCESS) && slash != NULL && slash != path);
+    if (status != RL_EACCESS)
+        return status;
+    o->message[0] = '\0';
+    return RL_OK;
+}
+
 static void directory_on_entry(void *arg, const char *name, bool directory)
 {
     struct directory_content *content = arg;
@@ -341,7 +361,8 @@ static rl_status directory_format(const struct directory_open *o,
     id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3f) | 0x80);
     rl_uuid_format(id, directory->cluster_id);
     directory->formatted = true;
-    return meta_write(o, directory->cluster_id);
+    status = directory_sync_names(o);
+    return status == RL_OK ? meta_write(o, directory->cluster_id) : status;
 }
 
 /* ---- all of it ---- */

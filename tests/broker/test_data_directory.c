@@ -143,9 +143,22 @@ Test(data_directory, second_start_finds_the_first_one_also_after_a_power_cut)
     rl_data_directory_close(disk, &second);
 }
 
+/* Killed with all directories made and none of their names durable. */
+Test(data_directory, names_made_by_a_killed_start_survive_a_power_cut)
+{
+    struct rl_data_directory first, second;
+    make_directories();
+    cr_assert_eq(try_open(&first), RL_OK, "%s", message);
+    rl_data_directory_close(disk, &first);
+    rl_mem_disk_crash(disk);
+    cr_assert_eq(try_open(&second), RL_OK, "%s", message);
+    cr_assert_not(second.formatted);
+    rl_data_directory_close(disk, &second);
+}
+
 Test(data_directory, any_failure_is_told_and_a_later_start_succeeds)
 {
-    for (uint32_t after = 0; after < 24; after++) {
+    for (uint32_t after = 0; after < 32; after++) {
         struct rl_disk *one = rl_mem_add_disk(mem);
         struct rl_data_directory_options options = options_of(PATH);
         struct rl_data_directory directory;
