@@ -48,7 +48,7 @@ static rl_status create_first(struct rl_recovering *run, int64_t base_offset)
                                     RL_OPEN_WRITE | RL_OPEN_CREATE, &fd);
     if (status == RL_OK)
         rl_disk_close(run->r->disk, fd);
-    if (status == RL_OK)
+    if (status == RL_OK && run->has_checkpoint)         /* else with the first one */
         status = rl_disk_sync_directory(run->r->disk, run->r->directory);
     run->r->changed = true;
     return status;
@@ -435,7 +435,7 @@ static rl_status replace_checkpoint(struct rl_recovering *run)
     rl_checkpoint_encode(&checkpoint, &file);
     rl_status status = rl_side_file_store(r->disk, path, rl_text_slice(&file), true);
     rl_text_done(&file);
-    if (status != RL_OK) {              /* none at all is safe, too */
+    if (status == RL_ENOSPACE) {        /* reads go on; none at all is safe, but less can be told */
         status = rl_disk_unlink(r->disk, path);
         if (status == RL_ENOTFOUND)
             status = RL_OK;
@@ -512,7 +512,7 @@ static bool still_holds(const struct rl_recovering *run)
     const struct rl_recovery *r = run->r;
 
     if (!run->has_checkpoint && r->end_offset == r->segments[0].base_offset)
-        return true;
+        return false;                   /* a new one: without it, what a power cut tears is damage */
     if (!rl_recovery_is_proven(run) || run->kept_damage)
         return false;
     return !run->has_checkpoint || run->checkpoint.saved.offset <= r->end_offset;
@@ -539,7 +539,9 @@ static rl_status recover(struct rl_recovering *run)
         return status;
     lower_trust_to_cut(run);
     choose_snapshot(run);
-    rl_recovery_walk_trusted(run);
+    status = rl_recovery_walk_trusted(run);
+    if (status != RL_OK)
+        return status;
     if (run->has_checkpoint) {
         r->epochs = run->checkpoint.epochs;
         run->checkpoint.epochs = (struct rl_epoch_cache){ 0 };

@@ -92,7 +92,7 @@ static rl_status on_batch(void *arg, const struct rl_batch *batch, uint32_t pos)
     return RL_OK;
 }
 
-void rl_recovery_walk_trusted(struct rl_recovering *run)
+rl_status rl_recovery_walk_trusted(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
 
@@ -109,11 +109,14 @@ void rl_recovery_walk_trusted(struct rl_recovering *run)
             status = rl_segment_walk(&walk, on_trusted_batch, run);
             rl_disk_close(r->disk, walk.fd);
         }
+        if (status == RL_EIO || status == RL_EMFILE)
+            return status;              /* who forgets a producer takes its retries for new */
         if (status != RL_OK)
             RL_WARN("log", "%s/%020" PRId64 ".log: %s at position %u; producers of what follows "
                     "may be forgotten", r->directory, r->segments[i].base_offset,
                     rl_status_text(status), walk.pos);
     }
+    return RL_OK;
 }
 
 /* The last timestamp in a .timeindex whose entries are kept; false: the file is too short. */

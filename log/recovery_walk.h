@@ -32,8 +32,8 @@ rl_status rl_recovery_open_segment(struct rl_recovering *run, uint32_t i, uint32
 /* Nothing that was written can have been lost: only the very last write may be torn. */
 bool rl_recovery_is_proven(const struct rl_recovering *run);
 /* Note producers that wrote between the snapshot and the trusted point.  Damage there costs
- * windows, not records. */
-void rl_recovery_walk_trusted(struct rl_recovering *run);
+ * windows, not records.  RL_OK; RL_EIO, RL_EMFILE: the files could not be read now. */
+rl_status rl_recovery_walk_trusted(struct rl_recovering *run);
 /* Walk segment i, whose file is open as walk->fd, and rebuild what is known of it.  ret_end:
  * the log ends in it, where walk stands then.  RL_OK; RL_EIO. */
 rl_status rl_recovery_walk_segment(struct rl_recovering *run, uint32_t i,

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "log_fixture.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct batch_spec one = { .value_bytes = 100 };
@@ -276,6 +277,83 @@ Test(log_trust, a_flipped_bit_after_a_kill_takes_one_batch)
             cr_assert(status != RL_OK || memcmp(bytes, f.model.batches[offset].bytes, size) == 0);
             rl_free(bytes);
         }
+        fixture_done(&f);
+    }
+}
+
+/* Segments without a snapshot are read for their producers at a start.  When they cannot be read,
+ * the log stays closed: whoever forgets a producer takes its retries for new. */
+Test(log_trust, producers_that_cannot_be_read_are_not_forgotten)
+{
+    for (uint32_t after = 0; after < 40; after++) {
+        struct fixture f;
+        struct batch_spec spec = { .value_bytes = 100, .producer_id = 7 };
+
+        make_save_point_lag(&f, 7);
+        fixture_crash(&f, false);
+        for (int64_t offset = 0; offset <= 24; offset++) {
+            char path[300];
+            snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%020lld.snapshot", (long long)offset);
+            (void)rl_disk_unlink(f.mem_disk, path);
+        }
+        rl_mem_disk_fail(f.mem_disk, RL_MEM_READ, after, RL_EIO);
+        rl_status status = fixture_open(&f);
+        rl_mem_disk_heal(f.mem_disk);
+        if (status != RL_OK) {
+            cr_assert_eq(status, RL_EIO);
+            cr_assert_eq(fixture_open(&f), RL_OK);
+        }
+        cr_assert_eq(rl_log_end_offset(f.log), 13);
+        for (spec.base_sequence = 10; spec.base_sequence < 13; spec.base_sequence++)
+            cr_assert_eq(fixture_append(&f, &spec), RL_EDUPLICATE, "read %u, sequence %d", after,
+                         spec.base_sequence);
+        fixture_done(&f);
+    }
+}
+
+/* A start that cannot write its checkpoint does not go on without one: the next power cut would
+ * leave a torn segment that nothing tells from a damaged one. */
+Test(log_trust, a_checkpoint_that_cannot_be_replaced_stops_the_start)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 3);
+    fixture_flush(&f);
+    f.config.segment_bytes = 300;
+    rl_log_set_config(f.log, &f.config);
+    append(&f, 3);                                      /* checkpoints that know all this */
+    fixture_crash(&f, true);
+    model_truncate(&f.model, 3);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_WRITE, 0, RL_EIO);
+    cr_assert_eq(fixture_open(&f), RL_EIO);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_done(&f);
+}
+
+/* A new log has a checkpoint at once: without one, what a power cut tore was taken for damage,
+ * kept, and stood in the way of readers. */
+Test(log_trust, a_new_log_knows_a_torn_end)
+{
+    for (uint64_t seed = 1; seed < 60; seed++) {
+        struct fixture f;
+        struct rl_random random;
+
+        fixture_init(&f);
+        fixture_crash(&f, false);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        append(&f, 4);
+        fixture_flush(&f);
+        append(&f, 12);
+        fixture_crash(&f, false);
+        rl_random_init(&random, seed);
+        rl_mem_disk_crash_torn(f.mem_disk, &random, 70, NULL);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_geq(rl_log_end_offset(f.log), 4);
+        model_truncate(&f.model, rl_log_end_offset(f.log));
+        fixture_check(&f);
         fixture_done(&f);
     }
 }
