@@ -13,12 +13,22 @@
 
 #define SIM_DATA_DIR "/data"
 #define SIM_PORT 9092
+#define SIM_PATH_BYTES 80
 #define SIM_PARTITIONS_MAX 16
 #define SIM_TOPICS_MAX 8
 #define SIM_CLIENTS_MAX 6
 #define SIM_QUEUE_MAX 5                 /* batches that wait for an answer, as idempotence allows */
 
 struct sim;
+
+struct sim_options {
+    uint64_t seed;
+    uint32_t operations;
+    bool verbose;
+    bool trace;                         /* every call of the disk, to stderr */
+    bool quiet_disk;                    /* no crash, no fault: for a trace */
+    char replay[64];                    /* what a failure's command has beside seed and operations */
+};
 
 /* ---- what happened; `must`: a whole run of seeds in which it never did has proved nothing ---- */
 #define SIM_COUNTS(X) \
@@ -50,6 +60,8 @@ struct sim;
     X(SUPPRESSED, "repeated batches answered with their first offset", true) \
     X(DUPLICATES, "repeated batches of producers without idempotence", true) \
     X(ERRORS, "errors answered", true) \
+    X(FLIPS, "bits flipped on the device", true) \
+    X(NOT_SERVED, "damaged or unreachable batches that were not served", true) \
     X(TOPICS, "topics created", true)
 
 enum sim_count {
@@ -195,6 +207,14 @@ void sim_client_lost(struct sim *sim, struct sim_client *client);
 /* Nothing of it waits for an answer. */
 bool sim_client_idle(const struct sim_client *client);
 
+/* sim_damage.c: flip a bit of one batch of the sealed part of some log.  The broker is down. */
+struct sim_damage {
+    bool on;
+    uint32_t partition;
+    int64_t from_offset, to_offset;     /* a read may answer CORRUPT_MESSAGE there */
+};
+void sim_damage_one(struct sim *sim);
+
 /* sim_audit.c: read everything and compare.  Drives the world. */
 void sim_audit(struct sim *sim);
 void sim_audit_create_topics(struct sim *sim);
@@ -204,7 +224,6 @@ enum sim_cut { SIM_CUT_BEFORE, SIM_CUT_AFTER, SIM_CUT_TORN };
 struct sim_faults {                     /* one of so many calls fails; 0: never */
     uint32_t write, sync, read, other;
 };
-struct sim_journal;
 struct sim_disk {
     struct rl_disk *disk;
     const struct rl_disk_table *inner;
@@ -213,14 +232,24 @@ struct sim_disk {
     enum sim_cut cut;
     struct sim_faults faults;
     bool faulty;                        /* something failed in this life */
-    struct sim_journal *journal;        /* NULL: not recorded */
+    char unmarked[8][SIM_PATH_BYTES];   /* directories of logs whose sync failed, without a mark */
+    uint32_t unmarked_count;
 };
 void sim_disk_install(struct sim *sim);
 
-/* sim_exhaustive.c: the calls of a run, to be done again on another disk. */
-void sim_journal_add(struct sim_journal *journal, enum rl_mem_call call, int fd, uint32_t flags,
-                     const char *path, const char *other, uint64_t pos, const void *data, size_t bytes);
-int sim_exhaustive(uint64_t seed, uint32_t operations, bool verbose);
+/* ---- a crash at every disk call; sim_exhaustive.c ---- */
+struct sim_sweep {
+    bool on;
+    uint64_t from, stride;              /* calls from, from + stride, … */
+    int64_t only_call;                  /* -1: all of them */
+    uint32_t only_cut;
+};
+/* Before a disk call that changes something: processes that die at it, recover and compare. */
+void sim_exhaustive_fork(struct sim *sim, bool is_write);
+/* Exit code of the process. */
+int sim_exhaustive(const struct sim_options *options, const struct sim_sweep *sweep);
+/* A way to die by its name. */
+bool sim_exhaustive_way(const char *name, uint32_t *ret_way);
 
 /* ---- one life of the broker; sim_life.c ---- */
 struct sim_broker;
@@ -238,13 +267,6 @@ void sim_broker_join(struct sim_broker *broker);
 void sim_broker_kill(struct sim_broker *broker);
 
 /* ---- the world; sim_world.c ---- */
-struct sim_options {
-    uint64_t seed;
-    uint32_t operations;
-    bool verbose;
-    bool trace;                         /* every call of the disk, to stderr */
-    bool quiet_disk;                    /* no crash, no fault: for a trace */
-};
 
 struct sim {
     struct sim_options options;
@@ -260,6 +282,7 @@ struct sim {
     uint64_t counts[SIM_COUNT_KINDS];
     jmp_buf died;
     bool may_die;                       /* died is set */
+    struct sim_damage damage;           /* at the very end of a run */
     bool up;                            /* clients may connect */
     bool calm;                          /* no trouble now: an audit runs, or the end is near */
     int64_t stalled_until_ns;
@@ -273,6 +296,12 @@ struct sim *sim_create(const struct sim_options *options);
 void sim_free(struct sim *sim);
 /* The whole run of a seed; ends the process when something is wrong. */
 void sim_run(struct sim *sim);
+/* The end of a life that was killed or lost its power; keep_percent: of what no sync covers. */
+void sim_crash(struct sim *sim, enum sim_end end, uint32_t keep_percent);
+/* Clients work until so many operations more have ended. */
+void sim_work(struct sim *sim, uint64_t operations);
+/* No trouble any more: everybody gets an answer, and everything stays (again: a restart more). */
+void sim_heal(struct sim *sim, bool again);
 /* One small step of everything. */
 void sim_turn(struct sim *sim, bool clients);
 /* Start and audit; false: it did not come up. */

@@ -80,8 +80,8 @@ static bool is_offline(struct sim *sim, uint32_t partition, int16_t error)
     if (error == 0)
         return false;
     if (error != RL_KAFKA_KAFKA_STORAGE_ERROR || !sim->disk.faulty)
-        sim_fail(sim, "%s-%d cannot be read: error %d", sim->model.topics[p->topic].name, p->index,
-                 error);
+        sim_fail(sim, "%s-%d cannot be read: error %d%s", sim->model.topics[p->topic].name, p->index,
+                 error, sim->damage.on ? ", and that is not where the flipped bit is" : "");
     sim_noted(sim, SIM_OFFLINE, 1);
     return true;
 }
@@ -157,6 +157,22 @@ static void check_epoch_end(struct sim *sim, uint32_t partition, int32_t epoch, 
                  answer->error_code, (long long)end_offset);
 }
 
+static bool is_damaged(const struct sim *sim, uint32_t partition, int64_t offset)
+{
+    return sim->damage.on && sim->damage.partition == partition && offset >= sim->damage.from_offset &&
+           offset < sim->damage.to_offset;
+}
+
+/* What is damaged is not served, and all around it is as it was; the offset behind the batch. */
+static int64_t pass_damage(struct sim *sim, struct sim_served *entry, int32_t epoch, int64_t offset)
+{
+    uint32_t batch = sim->model.partitions[sim->damage.partition].at[offset] - 1;
+
+    *entry = (struct sim_served){ offset, epoch, batch };
+    sim_noted(sim, SIM_NOT_SERVED, 1);
+    return offset + sim->model.batches[batch].records;
+}
+
 static void audit_partition(struct sim *sim, uint32_t partition, int32_t epoch)
 {
     static struct sim_served list[LIST_MAX];
@@ -173,6 +189,11 @@ static void audit_partition(struct sim *sim, uint32_t partition, int32_t epoch)
     p->epoch = epoch;                   /* batches may carry it from here on */
     while (offset < end_offset) {
         const struct rl_fetch_response_partition *part = ask_records(sim, partition, offset);
+        if (part->error_code == RL_KAFKA_CORRUPT_MESSAGE && is_damaged(sim, partition, offset)) {
+            offset = pass_damage(sim, &list[count], count == 0 ? 0 : list[count - 1].epoch, offset);
+            count++;
+            continue;
+        }
         if (is_offline(sim, partition, part->error_code)) {
             p->epoch = epoch_before;
             return;

@@ -25,17 +25,20 @@ static const bool count_must[] = {
 #undef X
 };
 
+#define SEED_SECONDS_MAX 600            /* of one seed: it hangs */
+
 struct arguments {
     uint64_t seed;
     uint64_t seeds;                     /* so many, from seed on */
     bool one_seed, exhaustive, once, verbose, trace;
     double minutes;
-    uint32_t operations;
+    uint32_t operations;                /* 0: as the mode has it */
+    struct sim_sweep sweep;
     const char *seed_file;
 };
 
 static uint64_t totals[SIM_COUNT_KINDS];
-static uint64_t seeds_run;
+static uint64_t seeds_run, operations_run;        /* of both runs of each seed */
 static struct sim_options running;
 
 static double cpu_seconds(void)
@@ -59,8 +62,9 @@ static void on_abort(int number)
 {
     char line[160];
     int bytes = snprintf(line, sizeof line, "FAILED seed %" PRIu64 ": signal %d\n"
-                         "replay: ./dev sim --seed %" PRIu64 " --operations %u --verbose\n", running.seed,
-                         number, running.seed, running.operations);
+                         "replay: ./dev sim --seed %" PRIu64 " --operations %u %s\n", running.seed,
+                         number, running.seed, running.operations,
+                         sim_now != NULL ? sim_now->options.replay : "");
 
     if (write(STDERR_FILENO, line, (size_t)bytes) < 0)
         _exit(1);
@@ -83,6 +87,7 @@ static void run_seed(const struct arguments *a, uint64_t seed)
 {
     uint64_t first[SIM_COUNT_KINDS], second[SIM_COUNT_KINDS];
 
+    alarm(SEED_SECONDS_MAX);
     running = (struct sim_options){ .seed = seed, .operations = a->operations, .verbose = a->verbose,
                                      .trace = a->trace };
     uint64_t hash = run_once(&running, first);
@@ -91,45 +96,56 @@ static void run_seed(const struct arguments *a, uint64_t seed)
                 "replay: ./dev sim --seed %" PRIu64 " --operations %u\n", seed, seed, a->operations);
         exit(1);
     }
+    operations_run += first[SIM_OPERATIONS] * (a->once || a->verbose ? 1 : 2);
     for (int i = 0; i < SIM_COUNT_KINDS; i++)
         totals[i] += first[i];
     seeds_run++;
 }
 
+static bool parse_flag(struct arguments *a, const char *name)
+{
+    static const char *const names[] = { "--exhaustive", "--once", "--verbose", "--trace" };
+    bool *const flags[] = { &a->exhaustive, &a->once, &a->verbose, &a->trace };
+
+    for (size_t i = 0; i < RL_ARRAY_COUNT(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return *flags[i] = true;
+    }
+    return false;
+}
+
+static bool parse_value(struct arguments *a, const char *name, const char *value)
+{
+    if (strcmp(name, "--seed") == 0)
+        a->seed = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--seeds") == 0)
+        a->seeds = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--minutes") == 0)
+        a->minutes = strtod(value, NULL);
+    else if (strcmp(name, "--operations") == 0)
+        a->operations = (uint32_t)strtoul(value, NULL, 10);
+    else if (strcmp(name, "--seed-file") == 0)
+        a->seed_file = value;
+    else if (strcmp(name, "--every") == 0)
+        a->sweep.stride = RL_MAX(strtoull(value, NULL, 10), 1);
+    else if (strcmp(name, "--call") == 0)
+        a->sweep.only_call = (int64_t)strtoull(value, NULL, 10);
+    else
+        return strcmp(name, "--way") == 0 && sim_exhaustive_way(value, &a->sweep.only_cut);
+    return true;
+}
+
 static bool parse(struct arguments *a, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--exhaustive") == 0) {
-            a->exhaustive = true;
+        if (parse_flag(a, argv[i]))
             continue;
-        }
-        if (strcmp(argv[i], "--once") == 0) {
-            a->once = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--verbose") == 0 || strcmp(argv[i], "--trace") == 0) {
-            a->verbose = true;
-            a->trace |= argv[i][2] == 't';
-            continue;
-        }
-        if (strcmp(argv[i], "--seed") == 0) {
-            a->seed = strtoull(value, NULL, 10);
-            a->one_seed = true;
-        } else if (strcmp(argv[i], "--seeds") == 0) {
-            a->seeds = strtoull(value, NULL, 10);
-        } else if (strcmp(argv[i], "--minutes") == 0) {
-            a->minutes = strtod(value, NULL);
-        } else if (strcmp(argv[i], "--operations") == 0) {
-            a->operations = (uint32_t)strtoul(value, NULL, 10);
-        } else if (strcmp(argv[i], "--seed-file") == 0) {
-            a->seed_file = value;
-        } else {
+        if (i + 1 == argc || !parse_value(a, argv[i], argv[i + 1]))
             return false;
-        }
-        i++;
+        a->one_seed |= strcmp(argv[i++], "--seed") == 0;
     }
-    return a->operations > 0;
+    a->verbose |= a->trace;
+    return true;
 }
 
 /* Seeds that once found something: a number and the operations per line, # begins a comment. */
@@ -162,34 +178,47 @@ static bool report(double cpu, bool whole_batch)
         complete &= !missing;
     }
     printf("%" PRIu64 " seeds, %.1f CPU seconds, %.0f operations per CPU second\n", seeds_run, cpu,
-           (double)totals[SIM_OPERATIONS] / RL_MAX(cpu, 1e-9));
+           (double)operations_run / RL_MAX(cpu, 1e-9));
     return complete;
+}
+
+static int run_exhaustive(const struct arguments *a)
+{
+    running = (struct sim_options){ .seed = a->seed, .verbose = a->verbose, .trace = a->trace,
+                                    .operations = a->operations != 0 ? a->operations : 10000 };
+    return sim_exhaustive(&running, &a->sweep);
+}
+
+static int run_seeds(struct arguments *a)
+{
+    double begin = wall_seconds();
+
+    if (a->operations == 0)
+        a->operations = 3000;
+    if (a->seed_file != NULL)
+        run_file(a);
+    if (a->seeds == 0 && a->minutes <= 0)
+        a->seeds = a->one_seed ? 1 : a->seed_file != NULL ? 0 : 20;
+    for (uint64_t i = 0; a->minutes > 0 ? wall_seconds() - begin < a->minutes * 60 : i < a->seeds; i++)
+        run_seed(a, a->seed + i);
+    bool complete = report(cpu_seconds(), seeds_run >= 20);
+    printf("%" PRIu64 " passed, %d failed\n", seeds_run, complete ? 0 : 1);
+    return complete ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct arguments a = { .seed = 1, .operations = 3000 };
+    struct arguments a = { .seed = 1, .sweep = { .on = true, .stride = 1, .only_call = -1 } };
 
     if (!parse(&a, argc, argv)) {
-        fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N] [--exhaustive]\n"
-                "            [--seed-file FILE] [--once] [--verbose] [--trace]\n");
+        fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N]\n"
+                "            [--seed-file FILE] [--once] [--verbose] [--trace]\n"
+                "            [--exhaustive [--every N] [--call N --way old|new|torn|kill]]\n");
         return 2;
     }
     json_set_alloc_funcs(rl_alloc, rl_free);
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
-    if (a.exhaustive)
-        return sim_exhaustive(a.seed, a.operations, a.verbose);
-    double begin = wall_seconds();
-    if (a.seed_file != NULL)
-        run_file(&a);
-    if (a.one_seed && a.seeds == 0 && a.minutes <= 0)
-        a.seeds = 1;
-    else if (a.seeds == 0 && a.minutes <= 0)
-        a.seeds = a.seed_file != NULL ? 0 : 20;
-    for (uint64_t i = 0; a.seeds == 0 ? wall_seconds() - begin < a.minutes * 60 : i < a.seeds; i++)
-        run_seed(&a, a.seed + i);
-    bool complete = report(cpu_seconds(), seeds_run >= 20);
-    printf("%" PRIu64 " passed, %d failed\n", seeds_run, complete ? 0 : 1);
-    return complete ? 0 : 1;
+    signal(SIGALRM, on_abort);
+    return a.exhaustive ? run_exhaustive(&a) : run_seeds(&a);
 }

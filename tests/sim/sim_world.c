@@ -65,8 +65,8 @@ noreturn void sim_fail(struct sim *sim, const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nreplay: ./dev sim --seed %llu --operations %u --verbose\n",
-            (unsigned long long)sim->options.seed, sim->options.operations);
+    fprintf(stderr, "\nreplay: ./dev sim --seed %llu --operations %u %s\n",
+            (unsigned long long)sim->options.seed, sim->options.operations, sim->options.replay);
     exit(1);
 }
 
@@ -211,21 +211,22 @@ static void lose_clients(struct sim *sim)
     sim_link_close(sim, &sim->auditor, false);
 }
 
-static void end_by_crash(struct sim *sim, enum sim_end end)
+void sim_crash(struct sim *sim, enum sim_end end, uint32_t keep_percent)
 {
-    static const uint32_t keep_percents[] = { 0, 10, 50, 90, 100 };
     uint32_t torn = 0;
 
-    sim_say(sim, "---- %s at disk call %llu", end == SIM_END_CUT ? "a power cut" : "a kill",
-            (unsigned long long)sim->disk.calls);
     sim->may_die = false;
     sim->disk.die_at = UINT64_MAX;
+    if (sim->disk.unmarked_count > 0)
+        end = SIM_END_CUT;              /* see sim_disk.c */
+    sim->disk.unmarked_count = 0;
+    sim_say(sim, "---- %s at disk call %llu", end == SIM_END_CUT ? "a power cut" : "a kill",
+            (unsigned long long)sim->disk.calls);
     sim_broker_kill(sim->broker);
     lose_clients(sim);
     rl_mem_disk_heal(sim->disk.disk);
     if (end == SIM_END_CUT) {
-        rl_mem_disk_crash_torn(sim->disk.disk, &sim->random,
-                               keep_percents[sim_below(sim, RL_ARRAY_COUNT(keep_percents))], &torn);
+        rl_mem_disk_crash_torn(sim->disk.disk, &sim->random, keep_percent, &torn);
         sim_noted(sim, SIM_TORN_FILES, torn);
     } else {
         rl_mem_disk_kill(sim->disk.disk);
@@ -233,6 +234,13 @@ static void end_by_crash(struct sim *sim, enum sim_end end)
     sim_noted(sim, end == SIM_END_CUT ? SIM_POWER_CUTS : SIM_KILLS, 1);
     sim_model_ended(sim, end);
     sim->up = false;
+}
+
+static void end_by_crash(struct sim *sim, enum sim_end end)
+{
+    static const uint32_t keep_percents[] = { 0, 10, 50, 90, 100 };
+
+    sim_crash(sim, end, keep_percents[sim_below(sim, RL_ARRAY_COUNT(keep_percents))]);
 }
 
 static bool has_come_up(struct sim *sim, uint32_t shards)
@@ -283,6 +291,11 @@ void sim_stop(struct sim *sim)
     sim_broker_join(sim->broker);
     sim_model_ended(sim, SIM_END_STOP);
     sim_noted(sim, SIM_STOPS, 1);
+    if (sim->disk.unmarked_count > 0) {
+        sim->disk.unmarked_count = 0;
+        rl_mem_disk_crash(sim->disk.disk);
+        sim_model_ended(sim, SIM_END_CUT);
+    }
 }
 
 static void choose_faults(struct sim *sim)
@@ -301,7 +314,7 @@ static void choose_faults(struct sim *sim)
 }
 
 /* Work until so many operations more are answered, the disk fills up and is made larger, … */
-static void work(struct sim *sim, uint64_t operations)
+void sim_work(struct sim *sim, uint64_t operations)
 {
     uint64_t until = sim->counts[SIM_OPERATIONS] + operations;
     uint64_t full_at = !sim->options.quiet_disk && sim_one_in(sim, 8)
@@ -352,7 +365,7 @@ static void live(struct sim *sim, uint32_t shards, uint64_t operations)
     }
     if (in_call)
         arm(sim, operations);
-    work(sim, operations);
+    sim_work(sim, operations);
     if (end == SIM_END_STOP && sim_one_in(sim, 4))
         arm(sim, 100);                  /* the power fails while it stops */
     if (end == SIM_END_STOP)
@@ -371,8 +384,21 @@ static bool all_idle(const struct sim *sim)
     return true;
 }
 
-/* No trouble any more: everybody gets an answer, and everything stays. */
-static void heal(struct sim *sim)
+/* Everything stays, but for a batch that a flipped bit hit; and so it does after a power cut. */
+static void start_damaged(struct sim *sim)
+{
+    sim_damage_one(sim);
+    for (int round = 0; round < 2; round++) {
+        if (!sim_start(sim, 1 + (uint32_t)sim_below(sim, 4)))
+            sim_fail(sim, "the broker does not start");
+        if (round == 0 && sim_one_in(sim, 2))
+            sim_crash(sim, sim_one_in(sim, 2) ? SIM_END_CUT : SIM_END_KILL, 50);
+        else
+            sim_stop(sim);
+    }
+}
+
+void sim_heal(struct sim *sim, bool again)
 {
     sim->calm = true;
     sim->stalled_until_ns = 0;
@@ -386,9 +412,8 @@ static void heal(struct sim *sim)
         sim_turn(sim, true);
     }
     sim_stop(sim);
-    if (!sim_start(sim, 1 + (uint32_t)sim_below(sim, 4)))
-        sim_fail(sim, "the broker does not start");
-    sim_stop(sim);
+    if (again)
+        start_damaged(sim);
     if (sim_heap_life_bytes() != 0)
         sim_fail(sim, "%zu bytes were not freed at a clean stop", sim_heap_life_bytes());
 }
@@ -404,7 +429,7 @@ void sim_run(struct sim *sim)
         choose_faults(sim);
         live(sim, shards, 20 + sim_below(sim, sim_one_in(sim, 4) ? 600 : 150));
     }
-    heal(sim);
+    sim_heal(sim, true);
 }
 
 /* ---- the world ---- */
