@@ -34,7 +34,9 @@ struct rl_scrub {
     uint64_t round_bytes;
     /* where it goes on */
     struct rl_log *log;                 /* NULL: with the next one */
+    int64_t end_offset;                 /* it began with so much; what comes meanwhile is not chased */
     int64_t segment_base;
+    bool segment_done;
     uint32_t pos;
     int64_t next_offset;
     /* the job */
@@ -191,9 +193,13 @@ static struct rl_segment *current_segment(struct rl_scrub *scrub)
 
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct rl_segment *seg = &log->segments[i];
-        if (seg->base_offset < scrub->segment_base)
+        if (seg->base_offset < scrub->segment_base ||
+            (seg->base_offset == scrub->segment_base && scrub->segment_done))
             continue;
+        if (seg->base_offset >= scrub->end_offset)
+            break;
         if (seg->base_offset > scrub->segment_base) {
+            scrub->segment_done = false;
             scrub->segment_base = seg->base_offset;
             scrub->pos = 0;
             scrub->next_offset = seg->base_offset;
@@ -234,6 +240,8 @@ static struct rl_log *next_log(struct rl_scrub *scrub)
     if (log == NULL || log->scrub_round == scrub->round)
         return NULL;
     log->scrub_round = scrub->round;
+    scrub->end_offset = log->flushed_offset;
+    scrub->segment_base = INT64_MIN;
     rl_list_remove(node);
     rl_list_push_back(&scrub->manager->logs, node);
     return log;
@@ -257,10 +265,8 @@ static void on_timer(struct rl_timer *timer)
     struct rl_scrub *scrub = timer->arg;
 
     for (uint32_t i = 0; i < SKIPPED_MAX; i++) {
-        if (scrub->log == NULL) {
+        if (scrub->log == NULL)
             scrub->log = next_log(scrub);
-            scrub->segment_base = INT64_MIN;
-        }
         if (scrub->log == NULL) {
             round_over(scrub);
             return;
@@ -292,6 +298,7 @@ static void on_stepped(struct rl_op *op)
     } else {
         scrub->pos = scrub->end_pos;    /* retention took it, or it cannot be opened */
     }
+    scrub->segment_done = scrub->pos >= scrub->end_pos;
     scrub->round_bytes += scrub->read_bytes;
     scrub->manager->counts.scrubbed_bytes += scrub->read_bytes;
     uint64_t bytes = RL_MAX(scrub->read_bytes, 4096u);

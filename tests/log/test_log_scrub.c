@@ -136,6 +136,25 @@ Test(log_scrub, it_keeps_to_its_budget)
     fixture_done(&f);
 }
 
+/* A log that grows faster than the budget does not keep it from the end of its round. */
+Test(log_scrub, what_is_appended_meanwhile_is_not_chased)
+{
+    struct fixture f;
+    struct batch_spec spec = { .value_bytes = 180 };
+    uint32_t steps = 0;
+
+    build(&f, 1000);
+    while (counts(&f).scrub_rounds == 0) {
+        for (int i = 0; i < 20; i++)
+            cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        fixture_flush(&f);
+        rl_mem_advance(f.mem, steps == 0 ? MINUTE_NS : 2500000000);
+        fixture_settle(&f);
+        cr_assert_lt(++steps, 20);
+    }
+    fixture_done(&f);
+}
+
 /* Each byte of a batch: found, told once however often it is passed, not served; every batch but the
  * few that share its place in the index is still there, and a consumer reads on behind it. */
 Test(log_scrub, every_flipped_byte_is_found_and_stepped_over)
