@@ -24,6 +24,7 @@ static void run_mark(struct rl_op *op)
     struct rl_log *log = ((struct mark *)op->arg)->log;
     char directory[RL_PATH_BYTES];
 
+    (void)rl_log_directory_doubt(rl_log_disk(log), log->manager->data_dir);
     rl_log_directory(log, directory);
     op->status = rl_recovery_mark_sync_failed(rl_log_disk(log), directory);
 }
@@ -87,6 +88,7 @@ static void on_committed(struct rl_op *op)
         RL_ERROR("log", "%s-%d: sync failed: %s; records from offset %lld on are not on stable "
                  "storage", log->topic, log->partition, rl_status_text(op->status),
                  (long long)log->flushed_offset);
+        hot->sync_failed = true;
         start_mark(log);
         rl_log_fail(log, RL_EIO);
         return;

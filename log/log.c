@@ -449,6 +449,7 @@ int64_t rl_log_start_offset(const struct rl_log *log)   { return log->start_offs
 int64_t rl_log_end_offset(const struct rl_log *log)     { return log->end_offset; }
 int64_t rl_log_written_offset(const struct rl_log *log) { return log->written_offset; }
 int64_t rl_log_flushed_offset(const struct rl_log *log) { return log->flushed_offset; }
+bool rl_log_was_rebuilt(const struct rl_log *log)       { return log->rebuilt; }
 rl_status rl_log_failure(const struct rl_log *log)      { return log->failure; }
 
 uint64_t rl_log_size_bytes(const struct rl_log *log)

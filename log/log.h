@@ -99,11 +99,15 @@ struct rl_log_start {
     bool clean;
     bool same_mount;
     struct rl_log_flushed flushed;      /* of a log that failed and is opened again */
+    bool sync_failed;                   /* likewise: whether or not its mark could be written */
 };
 rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir, struct rl_log_start *ret_start);
 /* Helper, once all logs are open after a start that was neither clean nor on the same mount: from
  * now on a kill loses nothing that was written, and the next start may rely on that. */
 rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir);
+/* Helper, when a sync has failed: what was written may be lost although the mount stays, so the next
+ * start has to look, and to raise the leader epochs. */
+rl_status rl_log_directory_doubt(struct rl_disk *disk, const char *data_dir);
 /* Helper, last of all at a clean stop, after every log was closed cleanly. */
 rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir);
 
@@ -122,6 +126,9 @@ void rl_log_close(struct rl_log *log, bool clean, void (*done)(void *arg), void 
 /* How to open a log again that has failed, once it is closed: what was on stable storage is told to
  * the recovery, which refuses to do with less. */
 struct rl_log_start rl_log_start_again(const struct rl_log *log);
+/* Was it rebuilt from the device when it was opened?  Then records that were written, and seen, but
+ * not on stable storage may be gone. */
+bool rl_log_was_rebuilt(const struct rl_log *log);
 void rl_log_set_config(struct rl_log *log, const struct rl_log_config *config);
 
 /* log start <= ... <= log end, all Kafka offsets; written and flushed are exclusive ends. */

@@ -235,6 +235,11 @@ rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir)
     return status == RL_OK ? store_state(disk, data_dir, RUNNING, now) : status;
 }
 
+rl_status rl_log_directory_doubt(struct rl_disk *disk, const char *data_dir)
+{
+    return store_state(disk, data_dir, RUNNING, "");
+}
+
 rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir)
 {
     char now[IDENTITY_BYTES];

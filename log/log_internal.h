@@ -136,6 +136,7 @@ struct rl_log_hot {
     uint32_t reserved_pos;              /* of the segment with reserved_base; 0: nothing yet */
     int64_t reserved_base;
     bool rollback_due;
+    bool sync_failed;                   /* the page cache is not to be believed */
     bool held_up;                       /* no descriptor to be had; goes on with retry_timer */
     struct rl_timer retry_timer;
     bool changed;                       /* since open: a clean close has something to save */
@@ -171,6 +172,7 @@ struct rl_log {
     uint32_t scrub_round;               /* when the scrubber last took it up */
     rl_status failure;
     bool closing;
+    bool rebuilt;
     bool names_doubted;                 /* at open: files may have names that a power cut takes */
     uint8_t snapshot_count;
     uint32_t busy;                      /* operations and jobs in flight that name this log */

@@ -50,6 +50,7 @@ static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
     log->producers = recovery->producers;
     memcpy(log->snapshots, recovery->snapshots, sizeof log->snapshots);
     log->snapshot_count = recovery->snapshot_count;
+    log->rebuilt = recovery->rebuilt;
     if (recovery->changed) {
         rl_log_heat(log)->changed = true;
         log->hot->directory_dirty = true;
@@ -82,7 +83,7 @@ struct rl_log_start rl_log_start_again(const struct rl_log *log)
     const struct rl_segment *seg = &log->segments[rl_log_segment_at(log, log->flushed_offset)];
 
     RL_OBJ(log, LOG);
-    return (struct rl_log_start){ .flushed = {
+    return (struct rl_log_start){ .sync_failed = log->hot != NULL && log->hot->sync_failed, .flushed = {
         .offset = log->flushed_offset, .segment_base = seg->base_offset,
         .pos = seg->base_offset == log->flushed_offset ? 0 : seg->synced_bytes } };
 }
@@ -115,7 +116,8 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
     rl_log_directory(log, open->directory);
     open->recovery = (struct rl_recovery){
         .disk = shard->disk, .directory = open->directory, .topic_id = identity->topic_id,
-        .same_mount = start.same_mount, .flushed = start.flushed, .cut_offset = INT64_MAX,
+        .same_mount = start.same_mount, .flushed = start.flushed,
+        .sync_failed = start.sync_failed, .cut_offset = INT64_MAX,
         .index_interval_bytes = config->index_interval_bytes, .wall_ms = shard->wall_ms,
         .producer_id_expiration_ms = manager->producer_id_expiration_ms,
         .seed = rl_shard_random(shard),

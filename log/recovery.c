@@ -500,10 +500,11 @@ static rl_status remove_mark(struct rl_recovering *run)
 {
     char path[RL_PATH_BYTES];
 
-    run->r->changed = true;
+    run->r->changed = run->r->rebuilt = true;
     rl_sync_failed_path(run->r->directory, path);
     rl_status status = rl_disk_unlink(run->r->disk, path);
-    return status == RL_OK ? rl_disk_sync_directory(run->r->disk, run->r->directory) : status;
+    return status == RL_OK || status == RL_ENOTFOUND
+        ? rl_disk_sync_directory(run->r->disk, run->r->directory) : status;
 }
 
 /* What the checkpoint on disk says is true of the log as it is now; none says nothing wrong. */
@@ -527,6 +528,11 @@ static rl_status recover(struct rl_recovering *run)
         status = check_identity(r);
     if (status != RL_OK)
         return status;
+    if (r->sync_failed && !run->files.sync_failed) {
+        /* It could not be written then; now it may be, for a start after a kill. */
+        (void)rl_recovery_mark_sync_failed(r->disk, r->directory);
+        run->files.sync_failed = true;
+    }
     load_checkpoint(run);
     status = find_segments(run);
     if (status == RL_OK)

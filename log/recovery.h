@@ -30,6 +30,7 @@ struct rl_recovery {
     const char *directory;
     struct rl_uuid topic_id;
     bool same_mount;
+    bool sync_failed;                   /* as if the mark were there */
     struct rl_log_flushed flushed;      /* what was on stable storage, if that is known */
     int64_t cut_offset;                 /* batches from here on are cut; INT64_MAX: none */
     int32_t index_interval_bytes;
@@ -45,6 +46,7 @@ struct rl_recovery {
     int64_t snapshots[3];
     uint8_t snapshot_count;
     bool changed;                       /* the checkpoint on disk says something else */
+    bool rebuilt;                       /* from the device: what was only written may be gone */
 };
 
 /* RL_OK; RL_ENOTFOUND: no such directory; RL_ECORRUPT: another topic's, or flushed data is

@@ -101,7 +101,7 @@ static void on_raised(struct rl_raise_epoch *call)
 
     m->raising--;
     if (r != NULL && r->heal != NULL && r->heal->wants_epoch && !rl_timer_running(&r->heal->timer)) {
-        if (call->status != RL_EBUSY)
+        if (call->status != RL_EBUSY && call->status != RL_ESTOPPING)   /* or not started yet */
             RL_ERROR("replicate", "partition %s-%d lost records and needs a higher leader epoch, which "
                      "could not be stored: %s", p->topic, p->index, rl_status_text(call->status));
         rl_replica_heal_later(r);
@@ -202,5 +202,12 @@ void rl_replica_heal(struct rl_partition *p)
     struct heal *heal = heal_of(r);
 
     heal->visible_offset = p->high_watermark;
+    heal_advance(r);
+}
+
+void rl_replica_heal_doubt(struct replica *r)
+{
+    r->partition->leader_epoch = r->leader_epoch;
+    heal_of(r)->visible_offset = INT64_MAX;
     heal_advance(r);
 }

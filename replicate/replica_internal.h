@@ -56,6 +56,8 @@ void rl_replica_settled(struct replica *r);
 /* ---- replica_heal.c ---- */
 /* The partition's log has failed and it is offline: close and open it again. */
 void rl_replica_heal(struct rl_partition *partition);
+/* Offline with a log that was rebuilt: nobody knows what was seen of what is gone. */
+void rl_replica_heal_doubt(struct replica *r);
 /* Offline without a log: try to open it in some time. */
 void rl_replica_heal_later(struct replica *r);
 /* The image has been here: is it the epoch that was waited for? */

@@ -197,11 +197,22 @@ void rl_replica_settled(struct replica *r)
         stop_close(r);
 }
 
+/* A sync failed before the process was killed, and this start raised no epochs for it. */
+static bool is_doubtful(const struct replica *r, const struct rl_log *log)
+{
+    const struct rl_log_start *start = &((struct replica_manager *)r->partition->manager)->options.log_start;
+    return rl_log_was_rebuilt(log) && (start->clean || start->same_mount);
+}
+
 static void on_log_opened(void *arg, rl_status status, struct rl_log *log)
 {
     struct replica *r = arg;
     struct rl_partition *p = r->partition;
-    if (status == RL_OK) {
+    if (status == RL_OK && is_doubtful(r, log)) {
+        p->log = log;
+        rl_partition_go_offline(p, RL_EIO);
+        rl_replica_heal_doubt(r);
+    } else if (status == RL_OK) {
         rl_partition_lead(p, log, r->leader_epoch);
     } else {
         RL_ERROR("replicate", "partition %s-%d is offline: %s", p->topic, p->index,

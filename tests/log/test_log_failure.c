@@ -234,6 +234,34 @@ Test(log_failure, every_sync_may_fail_and_nothing_acknowledged_is_lost)
     cr_assert_gt(reached, 60);
 }
 
+/* The mark is for the next process; this one knows without it. */
+Test(log_failure, a_mark_that_cannot_be_written_is_not_needed)
+{
+    struct fixture f;
+
+    start(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_SYNC, 0, RL_EIO);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_OPEN, 0, RL_EMFILE);    /* ringlog.state, and the mark */
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_OPEN, 1, RL_EMFILE);
+    rl_log_flush(f.log);
+    fixture_settle(&f);
+    cr_assert_eq(f.failure, RL_EIO);
+    cr_assert_not(fixture_file_exists(&f, FIXTURE_DIRECTORY "/sync-failed"));
+    struct rl_log_start again = rl_log_start_again(f.log);
+    fixture_close(&f, false);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_RENAME, 0, RL_EIO);
+    cr_assert_eq(fixture_try_open(&f, again), RL_EIO);
+    cr_assert(fixture_file_exists(&f, FIXTURE_DIRECTORY "/sync-failed"), "it is there for the next process");
+    cr_assert_eq(fixture_try_open(&f, again), RL_OK);
+    cr_assert_eq(rl_log_end_offset(f.log), 1);
+    cr_assert_not(fixture_file_exists(&f, FIXTURE_DIRECTORY "/sync-failed"));
+    model_truncate(&f.model, 1);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
 /* The rebuild meets a disk that still says no: nothing is lost, and the next attempt has it. */
 Test(log_failure, a_rebuild_may_fail_and_is_tried_again)
 {

@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "io/loop.h"
 #include "replicate/metadata_image.h"
+#include "replicate/replica_manager.h"
 #include "sim_heap.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,8 +174,14 @@ static bool epochs_rose(struct sim *sim)
             struct sim_partition *p = &sim->model.partitions[i];
             const struct rl_topic *topic =
                 rl_image_find(image, rl_slice_of_string(sim->model.topics[p->topic].name));
-            if (topic != NULL && p->audited && topic->leader_epoch > p->epoch)
+            if (topic == NULL || !p->audited)
+                continue;
+            if (topic->leader_epoch > p->epoch)
                 p->lost = rose = true;
+            const struct rl_partition *partition =
+                rl_replica_manager_find(rl_shard_set_get(set, s), topic->id, p->index);
+            if (partition != NULL && partition->state == RL_REPLICA_OFFLINE)
+                p->lost = true;         /* its sync failed: what a kill leaves is what the device has */
         }
     }
     return rose;
