@@ -91,6 +91,9 @@ class Broker:
     def freeze(self):
         os.kill(self.process.pid, signal.SIGSTOP)
 
+    def thaw(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
     def kill(self):
         if self.process is not None:
             self.process.kill()

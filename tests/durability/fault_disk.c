@@ -10,8 +10,8 @@
  *   fail-syncs N LOSES    the next N syncs answer EIO; LOSES 1: what was in the cache is gone
  *   stall                 writes and syncs hang until `go`; reads go on
  *   go                    no fault any more (a cut disk stays cut)
- *   cut SEED              the power fails: of the cache each sector is there or not, by SEED
- *                         (0: none of it), and everything answers EIO
+ *   cut SEED BYTES        the power fails: of the cache each sector of so many bytes is there or
+ *                         not, by SEED (0: none of it), and everything answers EIO
  *   power-on              a cut disk answers again
  *   counts                writes syncs failed-writes failed-syncs
  *
@@ -51,14 +51,21 @@ static struct fuse *fuse;
 
 /* ---- the cache ---- */
 
-static void settle(bool (*is_kept)(uint64_t *state), uint64_t *state)
+/* `unit` sectors are kept or lost together. */
+static void settle(bool (*is_kept)(uint64_t *state), uint64_t *state, size_t unit)
 {
+    size_t asked_for = SIZE_MAX;
+    bool kept = false;
+
     for (size_t i = disk.dirty_from; i < disk.dirty_to; i++) {
         size_t at = i * SECTOR_BYTES;
         if (!disk.dirty[i])
             continue;
         disk.dirty[i] = 0;
-        if (is_kept(state))
+        if (i / unit != asked_for)
+            kept = is_kept(state);
+        asked_for = i / unit;
+        if (kept)
             memcpy(disk.durable + at, disk.cached + at, SECTOR_BYTES);
         else
             memcpy(disk.cached + at, disk.durable + at, SECTOR_BYTES);
@@ -129,14 +136,14 @@ static int sync_locked(void)
     wait_while_stalled();
     disk.syncs++;
     if (!disk.cut && disk.fail_syncs == 0) {
-        settle(keep_all, NULL);
+        settle(keep_all, NULL, 1);
         return 0;
     }
     disk.failed_syncs++;
     if (!disk.cut && disk.fail_syncs > 0)
         disk.fail_syncs--;
     if (!disk.cut && disk.sync_loses)
-        settle(keep_none, NULL);
+        settle(keep_none, NULL, 1);
     return -EIO;
 }
 
@@ -220,9 +227,9 @@ static void heal(void)
     disk.fail_syncs = 0;
 }
 
-static void cut_power(uint64_t seed)
+static void cut_power(uint64_t seed, size_t unit)
 {
-    settle(seed == 0 ? keep_none : keep_some, &seed);
+    settle(seed == 0 ? keep_none : keep_some, &seed, unit);
     heal();
     disk.cut = true;
 }
@@ -244,8 +251,8 @@ static bool obey(const char *line)
         disk.stalled = true;
     } else if (strcmp(line, "go\n") == 0) {
         heal();
-    } else if (sscanf(line, "cut %" SCNu64, &a) == 1) {
-        cut_power(a);
+    } else if (sscanf(line, "cut %" SCNu64 " %" SCNu64, &a, &b) == 2 && b >= SECTOR_BYTES) {
+        cut_power(a, b / SECTOR_BYTES);
     } else if (strcmp(line, "power-on\n") == 0) {
         disk.cut = false;
     } else if (strcmp(line, "counts\n") != 0) {

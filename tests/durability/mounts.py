@@ -116,7 +116,7 @@ class ShutdownMount(Mount):
         self.format()
         self.mount()
 
-    def cut(self, _seed):
+    def cut(self, _seed, sector_bytes=512):     # whole files are kept or lost
         fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(fd, FS_IOC_SHUTDOWN, SHUTDOWN_NO_LOG_FLUSH.to_bytes(4, "little"))
@@ -178,8 +178,8 @@ class FaultMount(Mount):
             raise Failed(f"fault_disk: {line}: {answer.strip() or 'ended'}")
         return tuple(int(word) for word in answer.split())
 
-    def cut(self, seed):
-        self.command(f"cut {seed}")
+    def cut(self, seed, sector_bytes=512):
+        self.command(f"cut {seed} {sector_bytes}")
 
     def power_on(self):
         """Before mount(): what the kernel had of the disk went with the loop device."""
