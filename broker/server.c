@@ -35,7 +35,7 @@
 #define OPEN_FILES_FALLBACK 1024
 #define MIN_FREE_PERCENT  2
 #define MIN_FREE_BYTES_MAX ((uint64_t)256 << 20)
-#define POSIX_COST        "more CPU time per request"       /* measured: io/README.md */
+#define POSIX_COST        "up to two system calls more per request"      /* io/README.md */
 
 static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
 
