@@ -174,12 +174,16 @@ static bool epochs_rose(struct sim *sim)
             struct sim_partition *p = &sim->model.partitions[i];
             const struct rl_topic *topic =
                 rl_image_find(image, rl_slice_of_string(sim->model.topics[p->topic].name));
-            if (topic == NULL || !p->audited)
+            if (topic == NULL || !sim->model.topics[p->topic].acknowledged)
                 continue;
-            if (topic->leader_epoch > p->epoch)
-                p->lost = rose = true;
             const struct rl_partition *partition =
                 rl_replica_manager_find(rl_shard_set_get(set, s), topic->id, p->index);
+            if (!p->audited) {          /* it was offline; if it serves again it is to be audited */
+                rose |= partition != NULL && partition->state == RL_REPLICA_LEADER;
+                continue;
+            }
+            if (topic->leader_epoch > p->epoch)
+                p->lost = rose = true;
             if (partition != NULL && partition->state == RL_REPLICA_OFFLINE)
                 p->lost = true;         /* its sync failed: what a kill leaves is what the device has */
         }
