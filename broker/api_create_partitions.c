@@ -7,6 +7,7 @@
  * manual assignment can only name this broker.  timeout.ms is not needed: the controller always
  * answers. */
 #include "broker/broker.h"
+#include "broker/replica_assignment.h"
 #include "broker/topics.h"
 #include "core/table.h"
 #include "replicate/controller.h"
@@ -65,29 +66,6 @@ static bool grow_refuse(struct grow *g, struct grow_item *item, const char *mess
     return rl_request_printf(g->request, &item->error_message, "%s", message);
 }
 
-/* One new partition's replicas: exactly this broker. */
-static bool grow_check_replicas(struct grow *g, struct grow_item *item,
-                                const struct rl_create_partitions_request_assignment *assignment)
-{
-    int32_t node_id = rl_broker_of(rl_request_shard(g->request))->node_id, own = 0;
-    char message[128];
-    if (assignment->broker_ids_count == 0)
-        return grow_refuse(g, item, "The manual partition assignment includes an empty replica list.");
-    for (int32_t i = 0; i < assignment->broker_ids_count; i++) {
-        if (assignment->broker_ids[i] != node_id) {
-            snprintf(message, sizeof message, "The manual partition assignment includes broker %d, "
-                     "but no such broker is registered.", assignment->broker_ids[i]);
-            return grow_refuse(g, item, message);
-        }
-        if (++own > 1) {
-            snprintf(message, sizeof message, "The manual partition assignment includes the broker "
-                     "%d more than once.", node_id);
-            return grow_refuse(g, item, message);
-        }
-    }
-    return true;
-}
-
 static bool grow_check_assignments(struct grow *g, struct grow_item *item)
 {
     const struct rl_topic *topic =
@@ -102,9 +80,14 @@ static bool grow_check_assignments(struct grow *g, struct grow_item *item)
                  item->asked->assignments_count);
         return grow_refuse(g, item, message);
     }
-    for (int32_t i = 0; i < item->asked->assignments_count && item->error_code == RL_KAFKA_NONE; i++)
-        if (!grow_check_replicas(g, item, &item->asked->assignments[i]))
+    for (int32_t i = 0; i < item->asked->assignments_count && item->error_message.data == NULL; i++) {
+        const struct rl_create_partitions_request_assignment *one = &item->asked->assignments[i];
+        if (!rl_replica_assignment_check(g->request, one->broker_ids, one->broker_ids_count,
+                                         &item->error_message))
             return false;
+    }
+    if (item->error_message.data != NULL)
+        item->error_code = RL_KAFKA_INVALID_REPLICA_ASSIGNMENT;
     return true;
 }
 

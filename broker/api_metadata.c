@@ -18,10 +18,6 @@
 #include "replicate/metadata_image.h"
 #include "wire/msg_metadata.h"
 
-/* What a broker without an authorizer allows: bits of AclOperation (KIP-430). */
-#define METADATA_TOPIC_OPERATIONS 3576
-#define METADATA_CLUSTER_OPERATIONS 8096
-
 struct metadata {
     struct rl_request *request;
     const struct rl_metadata_request *asked;
@@ -162,7 +158,7 @@ static void metadata_answer_topic(const struct metadata *m, const struct rl_topi
 {
     rl_metadata_response_topic_init(answer);
     if (m->asked->include_topic_authorized_operations)
-        answer->topic_authorized_operations = METADATA_TOPIC_OPERATIONS;
+        answer->topic_authorized_operations = RL_TOPIC_OPERATIONS;
     if (topic == NULL)
         return;
     answer->name = rl_slice_of_string(topic->name);
@@ -250,7 +246,7 @@ static void metadata_answer(struct metadata *m)
     response.cluster_id = rl_slice_of_string(broker->cluster_id);
     response.controller_id = broker->node_id;
     if (m->asked->include_cluster_authorized_operations)
-        response.cluster_authorized_operations = METADATA_CLUSTER_OPERATIONS;
+        response.cluster_authorized_operations = RL_CLUSTER_OPERATIONS;
     if (metadata_answer_topics(m, broker, &response))
         rl_reply_message(m->request, &response);
 }

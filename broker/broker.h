@@ -15,6 +15,7 @@ struct rl_broker {
     const struct rl_config *config;
     char cluster_id[RL_UUID_TEXT_BYTES];
     int32_t node_id;
+    char *data_dir;                     /* its absolute path; NULL: as configured */
     struct rl_shard_set *shards;
     uint16_t bound_ports[RL_LISTENERS_MAX];             /* by listener index */
 };

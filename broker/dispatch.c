@@ -20,13 +20,21 @@ static const struct rl_api_row api_rows[] = {
     { RL_API_API_VERSIONS, 0, 4, 0, rl_api_api_versions },
     { RL_API_CREATE_TOPICS, 2, 7, 2, rl_api_create_topics },
     { RL_API_DELETE_TOPICS, 1, 6, 1, rl_api_delete_topics },
+    { RL_API_DELETE_RECORDS, 0, 2, 0, rl_api_delete_records },
     { RL_API_INIT_PRODUCER_ID, 0, 5, 0, rl_api_init_producer_id },
     { RL_API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, rl_api_offset_for_leader_epoch },
     { RL_API_DESCRIBE_CONFIGS, 1, 4, 1, rl_api_describe_configs },
     { RL_API_ALTER_CONFIGS, 0, 2, 0, rl_api_alter_configs },
+    { RL_API_DESCRIBE_LOG_DIRS, 1, 5, 1, rl_api_describe_log_dirs },
     { RL_API_CREATE_PARTITIONS, 0, 3, 0, rl_api_create_partitions },
+    { RL_API_ELECT_LEADERS, 0, 2, 0, rl_api_elect_leaders },
     { RL_API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, rl_api_incremental_alter_configs },
+    { RL_API_ALTER_PARTITION_REASSIGNMENTS, 0, 1, 0, rl_api_alter_partition_reassignments },
+    { RL_API_LIST_PARTITION_REASSIGNMENTS, 0, 0, 0, rl_api_list_partition_reassignments },
+    { RL_API_DESCRIBE_CLUSTER, 0, 2, 0, rl_api_describe_cluster },
+    { RL_API_DESCRIBE_PRODUCERS, 0, 0, 0, rl_api_describe_producers },
     { RL_API_LIST_CONFIG_RESOURCES, 0, 1, 0, rl_api_list_config_resources },
+    { RL_API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, rl_api_describe_topic_partitions },
 };
 
 const struct rl_api_row *rl_api_rows(uint32_t *ret_count)

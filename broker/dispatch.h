@@ -53,6 +53,14 @@ void rl_api_alter_configs(struct rl_request *request, const void *message);
 void rl_api_incremental_alter_configs(struct rl_request *request, const void *message);
 void rl_api_list_config_resources(struct rl_request *request, const void *message);
 void rl_api_create_partitions(struct rl_request *request, const void *message);
+void rl_api_delete_records(struct rl_request *request, const void *message);
+void rl_api_describe_log_dirs(struct rl_request *request, const void *message);
+void rl_api_describe_producers(struct rl_request *request, const void *message);
+void rl_api_describe_cluster(struct rl_request *request, const void *message);
+void rl_api_describe_topic_partitions(struct rl_request *request, const void *message);
+void rl_api_elect_leaders(struct rl_request *request, const void *message);
+void rl_api_alter_partition_reassignments(struct rl_request *request, const void *message);
+void rl_api_list_partition_reassignments(struct rl_request *request, const void *message);
 
 /* ApiVersions for a version nobody knows: v0 layout, error 35, only its own range (KIP-511). */
 void rl_api_versions_unsupported(struct rl_request *request);

@@ -462,6 +462,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
         rl_free(s);
         return RL_EXIT_START_FAILED;
     }
+    s->broker.data_dir = realpath(config->data_dir, NULL);
     memcpy(s->broker.cluster_id, directory.cluster_id, sizeof s->broker.cluster_id);
     s->min_free_bytes = min_free_bytes(s->disk, config);
     status = rl_log_directory_start(s->disk, config->data_dir, &s->log_start);
@@ -469,6 +470,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
     s->log_start.clean |= directory.formatted;          /* nothing can have been lost */
     int code = status == RL_OK ? server_run_shards(s) : start_error(config->data_dir, status);
     rl_data_directory_close(s->disk, &directory);
+    free(s->broker.data_dir);
     rl_free(s);
     return code;
 }

@@ -6,6 +6,10 @@
 #include "core/status.h"
 #include "net/net.h"
 
+/* What a broker without an authorizer allows: bits of AclOperation (KIP-430). */
+#define RL_TOPIC_OPERATIONS 3576
+#define RL_CLUSTER_OPERATIONS 8096
+
 /* Room for Kafka's sentence about a topic's name (rl_topic_name_explain). */
 #define RL_TOPICS_SENTENCE_BYTES 1024
 

@@ -23,6 +23,13 @@ static inline bool rl_slice_equal(struct rl_slice a, struct rl_slice b)
 {
     return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
 }
+/* By bytes, a prefix before what it begins: < 0, 0, > 0. */
+static inline int rl_slice_compare(struct rl_slice a, struct rl_slice b)
+{
+    size_t bytes = a.bytes < b.bytes ? a.bytes : b.bytes;
+    int order = bytes > 0 ? memcmp(a.data, b.data, bytes) : 0;
+    return order != 0 ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
+}
 static inline bool rl_slice_equal_string(struct rl_slice a, const char *s)
 {
     return rl_slice_equal(a, rl_slice_of_string(s));

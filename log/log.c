@@ -204,6 +204,7 @@ struct rl_log_hot *rl_log_heat(struct rl_log *log)
         log->hot->retry_timer = (struct rl_timer){ .done = on_retry_timer, .arg = log };
         log->hot->directory_dirty = log->names_doubted;
         rl_list_init(&log->hot->deleting);
+        rl_list_init(&log->hot->trims);
     }
     return log->hot;
 }
@@ -237,6 +238,7 @@ void rl_log_advance(struct rl_log *log)
     if (log->closing && !hot->close_clean)
         return;
     if (log->failure != RL_OK) {
+        rl_trim_answer(log, INT64_MAX, log->failure);
         if (hot->rollback_due && !hot->create_busy && !hot->commit_busy && !hot->save_busy &&
             !hot->rollback_busy && !hot->reserve_busy && !log->closing)
             rl_rollback_start(log);
@@ -245,8 +247,10 @@ void rl_log_advance(struct rl_log *log)
     create_advance(log);
     rl_reserve_advance(log);
     rl_commit_advance(log);
-    if (log->failure == RL_OK)
-        rl_save_advance(log);
+    if (log->failure != RL_OK)
+        return;
+    rl_trim_advance(log);
+    rl_save_advance(log);
 }
 
 void rl_log_close(struct rl_log *log, bool clean, void (*done)(void *arg), void *arg)
@@ -270,6 +274,7 @@ void rl_log_free(struct rl_log *log)
     struct rl_log_manager *manager = log->manager;
 
     if (log->hot != NULL) {
+        rl_trim_answer(log, INT64_MAX, RL_ESTOPPING);
         rl_timer_stop(manager->shard, &log->hot->flush_timer);
         rl_timer_stop(manager->shard, &log->hot->retry_timer);
         rl_expired_free_all(log);
@@ -464,6 +469,27 @@ uint64_t rl_log_size_bytes(const struct rl_log *log)
 uint32_t rl_log_producer_count(const struct rl_log *log)
 {
     return rl_producer_state_count(log->producers);
+}
+
+uint32_t rl_log_producers(const struct rl_log *log, struct rl_log_producer *ret_producers,
+                          uint32_t count)
+{
+    uint32_t filled = 0;
+
+    if (log->producers == NULL)
+        return 0;
+    RL_LIST_EACH(link, &log->producers->by_use) {
+        const struct rl_producer *producer = RL_LIST_ENTRY(link, struct rl_producer, by_use);
+        if (filled == count)
+            break;
+        ret_producers[filled++] = (struct rl_log_producer){
+            .producer_id = producer->producer_id,
+            .last_timestamp_ms = producer->last_timestamp_ms,
+            .last_sequence = producer->batches[producer->batch_count - 1].last_sequence,
+            .producer_epoch = producer->producer_epoch,
+        };
+    }
+    return filled;
 }
 
 int32_t rl_log_latest_epoch(const struct rl_log *log)

@@ -27,6 +27,7 @@
 
 #include "core/base.h"
 #include "core/chunk.h"
+#include "core/list.h"
 #include "core/slice.h"
 #include "core/status.h"
 #include "io/shard.h"
@@ -76,7 +77,7 @@ struct rl_log_events {
     void (*on_written)(void *arg);      /* written_offset rose */
     void (*on_flushed)(void *arg);      /* flushed_offset rose */
     void (*on_failed)(void *arg, rl_status status);
-    void (*on_trimmed)(void *arg);      /* log_start_offset rose (retention) */
+    void (*on_trimmed)(void *arg);      /* log_start_offset rose (retention, rl_log_trim) */
 };
 
 /* Helper.  Create the directory of a new, empty partition so that it survives a power cut, up
@@ -220,7 +221,31 @@ int32_t rl_log_epoch_of(const struct rl_log *log, int64_t offset);
  * timestamp; never the active one unless it is all expired (then it is rolled first). */
 void rl_log_maintain(struct rl_log *log, int64_t upper_offset);
 
-/* Producer ids known here, for tests and metrics. */
+/* Raise the log start to offset (<= written_offset); whole segments below are deleted.  done runs
+ * once, on the home shard, never inside the call: RL_OK when no power cut brings the records back,
+ * RL_EIO, RL_ENOSPACE when the log or its checkpoint failed, RL_ESTOPPING when it was closed.
+ * Source: KIP-107. */
+struct rl_log_trim {
+    int64_t offset;
+    void (*done)(struct rl_log_trim *trim);
+    void *arg;
+    rl_status status;
+    int64_t ret_log_start_offset;
+    struct rl_list link;                /* log/ only */
+};
+void rl_log_trim(struct rl_log *log, struct rl_log_trim *trim);
+
+/* Producer ids known here. */
 uint32_t rl_log_producer_count(const struct rl_log *log);
+/* What of them clients may ask for (DescribeProducers): at most `count`, least recently used first;
+ * the number written. */
+struct rl_log_producer {
+    int64_t producer_id;
+    int64_t last_timestamp_ms;          /* of the last batch */
+    int32_t last_sequence;
+    int16_t producer_epoch;
+};
+uint32_t rl_log_producers(const struct rl_log *log, struct rl_log_producer *ret_producers,
+                          uint32_t count);
 
 #endif

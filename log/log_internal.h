@@ -141,6 +141,7 @@ struct rl_log_hot {
     struct rl_timer retry_timer;
     bool changed;                       /* since open: a clean close has something to save */
     struct rl_expired *expired;         /* retention.c: segments to rename with the next save */
+    struct rl_list trims;               /* trim.c: calls that wait for their save */
     struct rl_list deleting;            /* retention.c: renamed, deleted when their time comes */
     uint64_t bytes_since_save;
     struct rl_text snapshot;            /* taken at the last roll, not yet saved */
@@ -291,6 +292,14 @@ void rl_reserve_advance(struct rl_log *log);
 
 /* save.c */
 void rl_save_advance(struct rl_log *log);
+
+/* trim.c */
+/* Raise the start for those whose records are on stable storage. */
+void rl_trim_advance(struct rl_log *log);
+/* The start has risen for somebody who waits: a checkpoint has to say so. */
+bool rl_trim_is_due(const struct rl_log *log);
+/* Those who wait for a start up to start_offset (that of a checkpoint which is saved now). */
+void rl_trim_answer(struct rl_log *log, int64_t start_offset, rl_status status);
 
 /* rollback.c */
 void rl_rollback_start(struct rl_log *log);

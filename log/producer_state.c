@@ -109,6 +109,7 @@ void rl_producer_state_update(struct rl_producer_state *state, const struct rl_b
         .append_time_ms = rl_batch_is_log_append_time(batch) ? batch->max_timestamp_ms : -1,
     };
     producer->last_used_ms = wall_ms;
+    producer->last_timestamp_ms = batch->max_timestamp_ms;
 }
 
 void rl_producer_state_expire(struct rl_producer_state *state, int64_t wall_ms,

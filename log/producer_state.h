@@ -30,6 +30,7 @@ struct rl_producer {
     struct rl_list by_use;              /* oldest first */
     int64_t producer_id;
     int64_t last_used_ms;               /* wall clock of the last append */
+    int64_t last_timestamp_ms;          /* of its last batch */
     int16_t producer_epoch;
     uint8_t batch_count;                /* 1 .. RL_PRODUCER_WINDOW */
     struct rl_producer_batch batches[RL_PRODUCER_WINDOW];       /* oldest first */

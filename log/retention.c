@@ -47,10 +47,13 @@ static uint32_t count_expired(const struct rl_log *log, int64_t upper_offset)
     return count;
 }
 
-static void expire(struct rl_log *log, uint32_t count)
+/* The oldest segments, up to `count`, wait for the next save. */
+static void expire_files(struct rl_log *log, uint32_t count)
 {
     struct rl_log_hot *hot = log->hot;
 
+    if (count == 0)
+        return;
     if (hot->expired == NULL) {
         hot->expired = rl_alloc_zero(1, sizeof *hot->expired);
         hot->expired->log = log;
@@ -65,6 +68,13 @@ static void expire(struct rl_log *log, uint32_t count)
     }
     log->segment_count -= count;
     memmove(log->segments, log->segments + count, log->segment_count * sizeof *log->segments);
+}
+
+void rl_retention_drop(struct rl_log *log, uint32_t count)
+{
+    struct rl_log_hot *hot = log->hot;
+
+    expire_files(log, count);
     log->start_offset = RL_MAX(log->start_offset, log->segments[0].base_offset);
     if (log->flushed_offset < log->start_offset) {
         log->flushed_offset = log->start_offset;        /* what is gone need not be synced */
@@ -93,7 +103,7 @@ void rl_log_maintain(struct rl_log *log, int64_t upper_offset)
     if (count == 0)
         return;
     rl_log_heat(log);
-    expire(log, count);
+    rl_retention_drop(log, count);
     RL_INFO("log", "%s-%d: retention removed %u segments, log start is %lld", log->topic,
             log->partition, count, (long long)log->start_offset);
     rl_log_mark_dirty(log);

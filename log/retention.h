@@ -24,6 +24,9 @@ struct rl_expired {
     int64_t *base_offsets;
 };
 
+/* The log start has risen past `count` of the oldest segments, or shall rise to their end: they leave
+ * the log, their files with the next save. */
+void rl_retention_drop(struct rl_log *log, uint32_t count);
 /* The segments waiting for a save; the caller owns them. */
 struct rl_expired *rl_expired_take(struct rl_log *log);
 /* Helper: rename their files.  Files that are not there are fine. */

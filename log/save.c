@@ -4,7 +4,8 @@
  *   - for a sealed segment once it is synced: the rest of its index, the producer snapshot taken
  *     when it was rolled, a checkpoint, all synced;
  *   - for the active one after every 64 MiB: the same, so that a restart walks little;
- *   - for retention: first the checkpoint with the new log start, then the renames;
+ *   - for retention and deletion on demand: first the checkpoint with the new log start, then the
+ *     renames;
  *   - at a clean close: all of it, synced.
  * Order inside the job: index, snapshot, checkpoint, deletions, reserved space; so a checkpoint never promises
  * what was not written before it.
@@ -35,6 +36,8 @@ struct save {
     int64_t snapshot_expired;           /* -1: none */
     struct rl_text checkpoint, epochs;
     struct rl_expired *expired;         /* segments to rename */
+    int64_t start_offset;               /* of the log, in the checkpoint */
+    bool trimmed;                       /* somebody waits for that to last */
     uint64_t bytes;                     /* of hot->bytes_since_save that this covers */
     bool final;
     bool reserved;                      /* space behind the segment's end is to be given back */
@@ -86,7 +89,7 @@ static rl_status save_checkpoint(struct save *save, struct rl_disk *disk, const 
         return status;
     snprintf(path, sizeof path, "%s/%s", directory, RL_CHECKPOINT_FILE);
     status = rl_side_file_store(disk, path, rl_text_slice(&save->checkpoint), true);
-    if (status == RL_OK && (save->final || save->sealed || save->expired != NULL))
+    if (status == RL_OK && (save->final || save->sealed || save->expired != NULL || save->trimmed))
         status = rl_disk_sync_directory(disk, directory);
     return status;
 }
@@ -184,6 +187,8 @@ static void on_saved(struct rl_op *op)
         rl_expired_delete_later(save->expired, log, op->status);
     if (save->final)
         hot->close_saved = true;
+    if (save->trimmed)
+        rl_trim_answer(log, save->start_offset, op->status);
     rl_text_done(&save->index);
     rl_text_done(&save->times);
     rl_text_done(&save->snapshot);
@@ -344,6 +349,8 @@ static void save_deletions(struct rl_log *log)
 
     save->bytes = 0;
     save->expired = rl_expired_take(log);
+    save->trimmed = rl_trim_is_due(log);
+    save->start_offset = log->start_offset;
     add_checkpoint(save, log, saved_end(log));
     submit(save);
 }
@@ -356,7 +363,7 @@ void rl_save_advance(struct rl_log *log)
         return;
     uint32_t i = first_unsaved(log);
     struct rl_segment *seg = &log->segments[i];
-    if (hot->expired != NULL)
+    if (hot->expired != NULL || rl_trim_is_due(log))
         save_deletions(log);
     else if (i + 1 < log->segment_count && seg->synced_bytes == seg->size_bytes)
         save_sealed(log, i);

@@ -3,14 +3,15 @@
 #include "core/crc32c.h"
 #include "log/log_bytes.h"
 
-enum { MAGIC = 0x726c7073, VERSION = 1, HEADER_BYTES = 24, PRODUCER_BYTES = 19, BATCH_BYTES = 28 };
+enum { MAGIC = 0x726c7073, VERSION = 2, HEADER_BYTES = 24, PRODUCER_BYTES = 27, BATCH_BYTES = 28 };
 
 static uint8_t *encode_producer(uint8_t *p, const struct rl_producer *producer)
 {
     rl_put_u64(p, (uint64_t)producer->producer_id);
     rl_put_u64(p + 8, (uint64_t)producer->last_used_ms);
-    rl_put_u16(p + 16, (uint16_t)producer->producer_epoch);
-    p[18] = producer->batch_count;
+    rl_put_u64(p + 16, (uint64_t)producer->last_timestamp_ms);
+    rl_put_u16(p + 24, (uint16_t)producer->producer_epoch);
+    p[26] = producer->batch_count;
     p += PRODUCER_BYTES;
     for (uint32_t i = 0; i < producer->batch_count; i++, p += BATCH_BYTES) {
         const struct rl_producer_batch *batch = &producer->batches[i];
@@ -48,14 +49,15 @@ static const uint8_t *decode_producer(const uint8_t *p, const uint8_t *end,
 {
     if (end - p < PRODUCER_BYTES)
         return NULL;
-    uint32_t count = p[18];
+    uint32_t count = p[26];
     if (count < 1 || count > RL_PRODUCER_WINDOW ||
         end - p < (ptrdiff_t)(PRODUCER_BYTES + count * BATCH_BYTES))
         return NULL;
 
     struct rl_producer *producer = rl_producer_state_touch(state, (int64_t)rl_get_u64(p));
     producer->last_used_ms = (int64_t)rl_get_u64(p + 8);
-    producer->producer_epoch = (int16_t)rl_get_u16(p + 16);
+    producer->last_timestamp_ms = (int64_t)rl_get_u64(p + 16);
+    producer->producer_epoch = (int16_t)rl_get_u16(p + 24);
     producer->batch_count = (uint8_t)count;
     p += PRODUCER_BYTES;
     for (uint32_t i = 0; i < count; i++, p += BATCH_BYTES) {

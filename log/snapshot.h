@@ -2,11 +2,12 @@
  *
  *   at bytes field                       all numbers big-endian
  *    0   4   magic "rlps"
- *    4   4   version (1)
+ *    4   4   version (2)
  *    8   4   CRC-32C of 12..end
  *   12   8   offset: the state covers all batches below it
  *   20   4   producer count
- *   24       per producer: id 8, last used 8, epoch 2, batch count 1, and per batch:
+ *   24       per producer: id 8, last used 8, last timestamp 8, epoch 2, batch
+ *            count 1, and per batch:
  *            base offset 8, first sequence 4, last sequence 4, last offset delta 4, append time 8
  *
  * A snapshot is valid if and only if: magic, version and CRC hold, the offset is that of its

@@ -42,6 +42,21 @@ void rl_api_offset_for_leader_epoch(struct rl_request *request, const void *mess
     unexpected(request, message);
 }
 
+void rl_api_delete_records(struct rl_request *request, const void *message)
+{
+    unexpected(request, message);
+}
+
+void rl_api_describe_log_dirs(struct rl_request *request, const void *message)
+{
+    unexpected(request, message);
+}
+
+void rl_api_describe_producers(struct rl_request *request, const void *message)
+{
+    unexpected(request, message);
+}
+
 /* ---- the image ---- */
 
 static int by_name(const void *a, const void *b)

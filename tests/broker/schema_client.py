@@ -59,6 +59,8 @@ class Encoder:
     def default(self, field):
         if field.array:
             return []
+        if field.struct:
+            return None if field.nullable <= self.version else {}
         if field.kind in INTEGERS:
             text = field.default or "0"
             return text == "true" if field.kind == "bool" else int(text) if text != "false" else 0
@@ -67,6 +69,8 @@ class Encoder:
         return None if field.nullable <= self.version else ""
 
     def field(self, field, value):
+        if not field.array and field.struct and field.nullable <= self.version:
+            return b"\xff" if value is None else b"\1" + self.fields(field.struct, value)
         if not field.array:
             return self.fields(field.struct, value) if field.struct else self.scalar(field, value)
         out = self.length(None if value is None else len(value), self.flexible)
@@ -127,6 +131,8 @@ class Decoder:
         return raw.decode() if field.kind == "string" else raw
 
     def field(self, field):
+        if not field.array and field.struct and field.nullable <= self.version and self.unpack(">b") < 0:
+            return None
         if not field.array:
             return self.fields(field.struct) if field.struct else self.scalar(field)
         count = self.length()
