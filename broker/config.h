@@ -69,6 +69,8 @@ struct rl_config {
     const char *data_dir;               /* log.dirs or log.dir: one path */
     const char *broker_rack;            /* NULL: none */
     struct rl_listener_set listeners;   /* listeners, advertised.listeners, ... */
+    bool beyond_loopback;               /* one of them can be reached from other machines */
+    bool allow_insecure_listener;       /* ...and that was asked for */
     int32_t node_id;                    /* node.id, or broker.id */
     int32_t num_partitions;
     int32_t default_replication_factor;

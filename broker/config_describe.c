@@ -6,6 +6,7 @@
 #include "broker/config_describe.h"
 
 #include "broker/config_family.h"
+#include "broker/config_private.h"
 
 #include <string.h>
 
@@ -35,8 +36,7 @@ static void add_default(const struct rl_config *config, struct rl_config_entry *
                         const char *wanted, const char *name)
 {
     const struct rl_config_key *key = rl_config_key_find(RL_CONFIG_BROKER, name);
-    const char *text = strcmp(name, "ringlog.shards") == 0 ? config->default_shards
-                                                           : key->default_text;
+    const char *text = rl_config_default_text(config, key);
     if (text != NULL && (entry->synonym_count > 0 || strcmp(name, wanted) == 0))
         rl_config_entry_add(entry, key->name, text, RL_CONFIG_SOURCE_DEFAULT);
 }

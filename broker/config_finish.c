@@ -69,7 +69,17 @@ const char *rl_config_text(const struct rl_config *config, const struct rl_confi
     const struct rl_config_value *value = find_valid(config, key->name);
     if (value != NULL)
         return value->canonical;
-    return strcmp(key->name, "ringlog.shards") == 0 ? config->default_shards : key->default_text;
+    return rl_config_default_text(config, key);
+}
+
+const char *rl_config_default_text(const struct rl_config *config, const struct rl_config_key *key)
+{
+    if (strcmp(key->name, "ringlog.shards") == 0)
+        return config->default_shards;
+    /* Whoever can reach the port must not be able to fill the disk with topics by asking. */
+    if (strcmp(key->name, "auto.create.topics.enable") == 0 && config->beyond_loopback)
+        return "false";
+    return key->default_text;
 }
 
 /* node.id and broker.id are one; who sets one sets both. */
@@ -123,6 +133,33 @@ static const char *explicit_text(const struct rl_config *config, const char *nam
     return value != NULL ? value->canonical : NULL;
 }
 
+/* PLAINTEXT asks nobody who he is: beyond this machine only where that was asked for. */
+static void check_exposure(struct rl_config *config, const struct rl_listener_set *set)
+{
+    const struct rl_config_value *value = find_valid(config, "listeners");
+    const char *creation = explicit_text(config, "auto.create.topics.enable") == NULL
+        ? "; topics are not created by asking for them (auto.create.topics.enable)" : "";
+    bool allowed = strcmp(text_of(config, "ringlog.allow.insecure.listener"), "true") == 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct rl_listener *listener = &set->listeners[i];
+        char text[RL_LISTENER_NAME_BYTES + RL_LISTENER_HOST_BYTES + 16];
+        if (listener->loopback || listener->protocol != RL_PROTOCOL_PLAINTEXT)
+            continue;
+        RL_ASSERT(value != NULL);       /* the default is loopback */
+        config->beyond_loopback = true;
+        rl_listener_format(listener, text, sizeof text);
+        if (allowed)
+            rl_config_say(&config->warnings, "%s: listeners: %s has no authentication and no "
+                          "encryption: whoever reaches it may read, write and delete everything%s",
+                          value->where, text, creation);
+        else
+            rl_config_say(&config->errors, "%s: listeners: %s can be reached from other machines, "
+                          "without authentication and encryption: use 127.0.0.1, or set "
+                          "ringlog.allow.insecure.listener=true where everybody in the network may "
+                          "read, write and delete everything", value->where, text);
+    }
+}
+
 static void finish_listeners(struct rl_config *config)
 {
     static const char *const names[] = {
@@ -136,8 +173,10 @@ static void finish_listeners(struct rl_config *config)
         .inter_broker_listener_name = explicit_text(config, names[4]),
     };
     char message[RL_CONFIG_MESSAGE_BYTES];
-    if (rl_listeners_parse(&settings, &config->listeners, message, sizeof message) == RL_OK)
+    if (rl_listeners_parse(&settings, &config->listeners, message, sizeof message) == RL_OK) {
+        check_exposure(config, &config->listeners);
         return;
+    }
     const struct rl_config_value *culprit = NULL;
     for (size_t i = 0; i < RL_ARRAY_COUNT(names) && culprit == NULL; i++)
         if (strncmp(message, names[i], strlen(names[i])) == 0 && message[strlen(names[i])] == ':')
@@ -194,6 +233,7 @@ static const struct {
     FIELD("num.partitions", num_partitions),
     FIELD("default.replication.factor", default_replication_factor),
     FIELD("auto.create.topics.enable", auto_create_topics_enable),
+    FIELD("ringlog.allow.insecure.listener", allow_insecure_listener),
     FIELD("delete.topic.enable", delete_topic_enable),
     FIELD("fetch.max.bytes", fetch_max_bytes),
     FIELD("socket.request.max.bytes", socket_request_max_bytes),

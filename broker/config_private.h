@@ -12,6 +12,9 @@
 void rl_config_say(struct rl_config_lines *lines, const char *format, ...) RL_PRINTF(2, 3);
 /* Once, at the end: a last line that says how many were only counted. */
 void rl_config_say_dropped(struct rl_config_lines *lines);
+/* The default of a broker key, which for some depends on the machine or on other keys; NULL: no
+ * value.  Right once the listeners have been parsed. */
+const char *rl_config_default_text(const struct rl_config *config, const struct rl_config_key *key);
 /* Give the broker key `to` the checked explicit value of `from`.  Moves config->values. */
 void rl_config_mirror(struct rl_config *config, const char *from, const char *to);
 /* The log's configuration for a topic without overrides.  After the values have been checked. */

@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <strings.h>
 
 /* One parse on its way: what is wrong is written once, by who finds it. */
 struct listener_parse {
@@ -169,6 +170,13 @@ static bool is_wildcard(const char *host)
     return host[strspn(host, "0:")] == '\0' || strcmp(host, "0.0.0.0") == 0;
 }
 
+/* Only this machine can reach it.  Names are not resolved; localhost is this machine everywhere. */
+static bool is_loopback(const char *host)
+{
+    return (is_ipv4(host) && strncmp(host, "127.", 4) == 0) || strcmp(host, "::1") == 0 ||
+           strcasecmp(host, "localhost") == 0;
+}
+
 /* NAME://HOST:PORT */
 static rl_status parse_endpoint(struct listener_parse *parse, const char *key, struct rl_slice text,
                                 struct rl_listener *ret_listener)
@@ -189,6 +197,7 @@ static rl_status parse_endpoint(struct listener_parse *parse, const char *key, s
                       "should be NAME://HOST:PORT with a port of 0 to 65535", key,
                       (int)RL_MIN(text.bytes, 256), (const char *)text.data);
     listener.wildcard = is_wildcard(listener.host);
+    listener.loopback = is_loopback(listener.host);
     *ret_listener = listener;
     return RL_OK;
 }

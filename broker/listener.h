@@ -29,6 +29,7 @@ struct rl_listener {
     uint16_t advertised_port;                       /* 0: the port that was bound */
     enum rl_security_protocol protocol;
     bool wildcard;                                  /* all addresses: host is "", 0.0.0.0 or :: */
+    bool loopback;                                  /* this machine only: localhost, 127.*, ::1 */
 };
 
 struct rl_listener_set {

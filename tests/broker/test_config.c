@@ -149,9 +149,11 @@ Test(config, every_honoured_key_arrives)
          "log.message.timestamp.before.max.ms=14\nlog.message.timestamp.after.max.ms=15\n"
          "log.flush.interval.messages=1\nmin.insync.replicas=2\n"
          "log.segment.delete.delay.ms=16\nlog.cleanup.policy=delete\ncompression.type=producer\n"
-         "listeners=PLAINTEXT://[::]:0\nadvertised.listeners=PLAINTEXT://h:5\n");
+         "listeners=PLAINTEXT://[::1]:0\nadvertised.listeners=PLAINTEXT://h:5\n"
+         "ringlog.allow.insecure.listener=true\n");
     finish();
     cr_assert_eq(config.warnings.count, 0);
+    cr_assert(config.allow_insecure_listener);
     cr_assert_eq(config.node_id, 7);
     cr_assert_str_eq(config.data_dir, "/data");
     cr_assert_str_eq(config.broker_rack, "a");
@@ -331,12 +333,78 @@ Test(config, a_usual_kafka_file_starts)
          "SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n"
          "num.network.threads=3\nsocket.send.buffer.bytes=102400\n"
          "log.dirs=/var/lib/kafka\nnum.partitions=1\nlog.retention.hours=168\n"
-         "log.segment.bytes=1073741824\nlog.retention.check.interval.ms=300000\n");
+         "log.segment.bytes=1073741824\nlog.retention.check.interval.ms=300000\n"
+         "ringlog.allow.insecure.listener=true\n");
     finish();
     cr_assert_eq(config.listeners.count, 1);
     cr_assert_eq(config.listeners.controller_count, 1);
     cr_assert_str_eq(config.listeners.listeners[0].advertised_host, "localhost");
-    cr_assert_eq(config.warnings.count, 2);     /* the quorum and the threads */
+    cr_assert_eq(config.warnings.count, 3);     /* the quorum, the threads, the open listener */
+}
+
+/* ---- beyond loopback ---- */
+
+static const struct {
+    const char *listeners;
+    bool open;
+} exposures[] = {
+    { "PLAINTEXT://127.0.0.1:9092", false },
+    { "PLAINTEXT://127.7.7.7:9092", false },
+    { "PLAINTEXT://[::1]:9092", false },
+    { "PLAINTEXT://LocalHost:9092", false },
+    { "PLAINTEXT://:9092", true },
+    { "PLAINTEXT://0.0.0.0:9092", true },
+    { "PLAINTEXT://[::]:9092", true },
+    { "PLAINTEXT://10.0.0.1:9092", true },
+    { "PLAINTEXT://127.0.0.1.evil.example:9092", true },
+    { "PLAINTEXT://kafka:9092", true },
+};
+
+Test(config, an_open_listener_must_be_asked_for)
+{
+    for (size_t i = 0; i < RL_ARRAY_COUNT(exposures); i++) {
+        char text[128];
+        rl_config_done(&config);
+        rl_config_init(&config, 4);
+        snprintf(text, sizeof text, "listeners=%s", exposures[i].listeners);
+        load(text);
+        cr_assert_eq(rl_config_finish(&config), exposures[i].open ? RL_EINVAL : RL_OK, "%s", text);
+        cr_assert_eq(says(&config.errors, "ringlog.allow.insecure.listener=true"),
+                     exposures[i].open, "%s", text);
+        cr_assert_eq(config.warnings.count, 0);
+        cr_assert_eq(config.auto_create_topics_enable, !exposures[i].open);
+
+        rl_config_done(&config);
+        rl_config_init(&config, 4);
+        load(text);
+        set("ringlog.allow.insecure.listener=true");
+        finish();
+        cr_assert_eq(says(&config.warnings, "has no authentication and no encryption"),
+                     exposures[i].open, "%s", text);
+        cr_assert_eq(says(&config.warnings, "auto.create.topics.enable"), exposures[i].open);
+        cr_assert_str_eq(text_of("auto.create.topics.enable"),
+                         exposures[i].open ? "false" : "true");
+    }
+}
+
+Test(config, one_open_listener_among_several_is_named)
+{
+    load("listeners=PLAINTEXT://127.0.0.1:9092,B://10.0.0.1:9093\n"
+         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,B:PLAINTEXT\n");
+    finish_refused("x.properties:1: listeners: B://10.0.0.1:9093 can be reached from other "
+                   "machines, without authentication and encryption: use 127.0.0.1, or set "
+                   "ringlog.allow.insecure.listener=true where everybody in the network may read, "
+                   "write and delete everything");
+}
+
+Test(config, topics_by_asking_beyond_loopback_only_when_set)
+{
+    load("listeners=PLAINTEXT://:9092\nauto.create.topics.enable=true\n");
+    set("ringlog.allow.insecure.listener=true");
+    finish();
+    cr_assert(config.auto_create_topics_enable);
+    cr_assert_eq(config.warnings.count, 1);
+    cr_assert(!says(&config.warnings, "auto.create.topics.enable"));
 }
 
 static const struct {
