@@ -139,6 +139,8 @@ void sim_model_high_watermark(struct sim *sim, uint32_t partition, int64_t high_
 /* All of a partition, as it is after a start. */
 void sim_model_audit(struct sim *sim, uint32_t partition, const struct sim_served *list,
                      uint32_t count, int64_t end_offset, int32_t epoch);
+/* A sync of this file has failed: what no sync covers may be gone whenever the log is opened next. */
+void sim_model_sync_failed(struct sim *sim, const char *path);
 /* A life ended so. */
 void sim_model_ended(struct sim *sim, enum sim_end end);
 void sim_model_add_topic(struct sim *sim, const char *name, int32_t partitions, const char *key,

@@ -56,6 +56,8 @@ static const char *topic_of(const struct sim *sim, uint32_t partition)
 /* The next batch for the partition: one to be sent again, or a new one with these acks; -1: none. */
 static int64_t next_batch(struct sim *sim, struct sim_client *c, uint32_t partition, int16_t acks)
 {
+    if (!sim->model.partitions[partition].audited)
+        return -1;                      /* offline at the start: what it comes back with is read first */
     if (c->at[partition].sent < c->at[partition].queued) {
         uint32_t id = c->at[partition].queue[c->at[partition].sent];
         if (sim->model.batches[id].acks != acks)
@@ -117,6 +119,7 @@ static void ask_produce(struct sim *sim, struct sim_client *c)
     ask.timeout_ms = sim_one_in(sim, 20) ? 1 : 30000;
     ask.topic_data = topics;
     ask.topic_data_count = (int32_t)call.count;
+    sim_noted(sim, SIM_OPERATIONS, ask.acks == 0);      /* no answer comes */
     sim_link_send(sim, &c->link, call, &ask, ask.acks == 0);
 }
 

@@ -56,6 +56,7 @@ static void sync_has_failed(int fd)
     struct sim_disk *disk = mine();
     char *slash;
 
+    sim_model_sync_failed(sim_now, path_of(fd));
     if (disk->unmarked_count == RL_ARRAY_COUNT(disk->unmarked) || strstr(path_of(fd), ".log") == NULL)
         return;
     char *directory = disk->unmarked[disk->unmarked_count++];

@@ -126,6 +126,7 @@ static void run(struct sim *const sim)
         sim_work(sim, until);
         sim_stop(sim);
     }
+    sweep.on = false;
     sim_heal(sim, true);
 }
 

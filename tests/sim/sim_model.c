@@ -151,6 +151,19 @@ int64_t sim_model_served(struct sim *sim, uint32_t partition, int64_t offset, st
 
 /* ---- after a start ---- */
 
+void sim_model_sync_failed(struct sim *sim, const char *path)
+{
+    char directory[SIM_PATH_BYTES];
+
+    for (uint32_t i = 0; i < sim->model.partition_count; i++) {
+        struct sim_partition *p = &sim->model.partitions[i];
+        int bytes = snprintf(directory, sizeof directory, SIM_DATA_DIR "/%s-%d/",
+                             sim->model.topics[p->topic].name, p->index);
+        if (strncmp(path, directory, (size_t)bytes) == 0)
+            p->lost = true;
+    }
+}
+
 void sim_model_ended(struct sim *sim, enum sim_end end)
 {
     for (uint32_t i = 0; i < sim->model.partition_count; i++) {

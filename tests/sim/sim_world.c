@@ -6,6 +6,7 @@
  * healed, every client gets its answers, and a clean stop loses nothing at all.
  * Failures: sim_fail() prints what, the broker's last log lines, and how to see it again. */
 #include "sim.h"
+#include "core/crc32c.h"
 #include "core/logger.h"
 #include "core/memory.h"
 #include "io/loop.h"
@@ -78,16 +79,7 @@ void sim_noted(struct sim *sim, enum sim_count what, uint64_t count)
 
 void sim_hash_bytes(struct sim *sim, const void *bytes, size_t count)
 {
-    const uint8_t *at = bytes;
-    uint64_t word = 0;
-
-    for (; count >= 8; at += 8, count -= 8) {
-        memcpy(&word, at, 8);
-        sim_hash_number(sim, word);
-    }
-    word = count;
-    memcpy(&word, at, RL_MIN(count, 7));
-    sim_hash_number(sim, word);
+    sim_hash_number(sim, (uint64_t)count << 32 | rl_crc32c(0, bytes, count));
 }
 
 void sim_enter_broker(void)
@@ -196,7 +188,7 @@ void sim_turn(struct sim *sim, bool clients)
     bool worked = step_shards(sim);
 
     worked |= run_helpers(sim);
-    sim->lost |= sim->up && epochs_rose(sim);
+    sim->lost |= sim->up && sim->disk.faulty && epochs_rose(sim);
     if (clients && !sim->lost) {
         uint32_t first = (uint32_t)sim_below(sim, sim->client_count);
         for (uint32_t i = 0; i < sim->client_count; i++)
@@ -438,7 +430,7 @@ void sim_run(struct sim *sim)
         sim_noted(sim, SIM_RESHARDED, shards != 0 && next != shards);
         shards = next;
         choose_faults(sim);
-        live(sim, shards, 20 + sim_below(sim, sim_one_in(sim, 4) ? 600 : 150));
+        live(sim, shards, 20 + sim_below(sim, sim_one_in(sim, 4) ? 2000 : 200));
     }
     sim_heal(sim, true);
 }
