@@ -73,8 +73,10 @@ void mem_names_clear(struct mem_disk *disk, struct mem_names *names)
 
 static struct mem_entry *mem_names_find(struct mem_names *names, const char *name)
 {
+    size_t bytes = strlen(name);
+
     for (uint32_t i = 0; i < names->count; i++) {
-        if (strcmp(names->entries[i].name, name) == 0)
+        if (names->entries[i].bytes == bytes && memcmp(names->entries[i].name, name, bytes) == 0)
             return &names->entries[i];
     }
     return NULL;
@@ -83,7 +85,7 @@ static struct mem_entry *mem_names_find(struct mem_names *names, const char *nam
 void mem_names_add(struct mem_names *names, const char *name, struct mem_node *node)
 {
     names->entries = rl_realloc(names->entries, (names->count + 1) * sizeof *names->entries);
-    names->entries[names->count++] = (struct mem_entry){ rl_strdup(name), node };
+    names->entries[names->count++] = (struct mem_entry){ rl_strdup(name), strlen(name), node };
     node->references++;
     node->links += names->live;
 }
@@ -576,9 +578,20 @@ static rl_status mem_sync_directory(struct rl_disk *rl_disk, const char *path)
 
     if (status == RL_OK)
         status = mem_path_directory(disk, path, &node);
-    if (status == RL_OK)
+    if (status != RL_OK)
+        return status;
+    /* Mostly something was added, and that is all. */
+    const struct mem_names *live = &node->live_names, *durable = &node->durable_names;
+    uint32_t same = 0;
+    while (same < durable->count && same < live->count &&
+           durable->entries[same].node == live->entries[same].node &&
+           strcmp(durable->entries[same].name, live->entries[same].name) == 0)
+        same++;
+    if (same < durable->count)
         mem_names_copy(disk, &node->durable_names, &node->live_names);
-    return status;
+    for (uint32_t i = durable->count; i < live->count; i++)
+        mem_names_add(&node->durable_names, live->entries[i].name, live->entries[i].node);
+    return RL_OK;
 }
 
 static rl_status mem_list(struct rl_disk *rl_disk, const char *path, rl_disk_entry_fn *entry, void *arg)

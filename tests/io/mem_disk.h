@@ -15,6 +15,7 @@ struct mem_bytes {
 
 struct mem_entry {
     char *name;
+    size_t bytes;                       /* of the name */
     struct mem_node *node;
 };
 
