@@ -105,6 +105,8 @@ static void ask_produce(struct sim *sim, struct sim_client *c)
         if (b->attempts++ > 0)
             sim_noted(sim, SIM_RETRIES, 1);
         b->sent_at = RL_MIN(b->sent_at, sim->disk.calls);
+        sim_say(sim, "sent: partition %u batch %u sequence %u of client %u, attempt %u", partition,
+                (uint32_t)id, b->sequence, c->index, b->attempts);
         rl_produce_request_partition_init(&parts[call.count]);
         rl_produce_request_topic_init(&topics[call.count]);
         parts[call.count].index = sim->model.partitions[partition].index;
