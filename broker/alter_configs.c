@@ -367,6 +367,16 @@ static bool item_change_logger(struct rl_alter_item *item)
     return true;
 }
 
+static bool item_check_topic_name(struct rl_alter_item *item)
+{
+    char message[RL_TOPICS_SENTENCE_BYTES];
+    const char *reason;
+    if (rl_topic_name_check(item->resource_name, &reason) == RL_OK)
+        return true;
+    rl_topic_name_explain(item->resource_name, message, sizeof message);
+    return item_refuse(item, RL_KAFKA_INVALID_TOPIC_EXCEPTION, message);
+}
+
 static bool item_check_resource(struct rl_alter_item *item)
 {
     static const char broker_words[] = "Unexpected broker id, expected %d, but received %.*s";
@@ -377,7 +387,7 @@ static bool item_check_resource(struct rl_alter_item *item)
         if (item->resource_name.bytes == 0)
             return item_refuse(item, RL_KAFKA_INVALID_REQUEST,
                                "Default topic resources are not allowed.");
-        return true;
+        return item_check_topic_name(item);
     case RL_RESOURCE_BROKER:
         return item->resource_name.bytes == 0 || item_check_id(item, broker_words);
     case RL_RESOURCE_GROUP:

@@ -5,15 +5,13 @@
  * when the acknowledgement holds; one message back, one reply.  The bytes stay in the frame they
  * were received in, which the request keeps alive.
  *
- * Failures are answered per partition in Kafka's codes.  acks=0 has no answer: on any error the
+ * Failures are answered per partition in Kafka's codes; what Kafka's log refuses names the log's
+ * start, which the owner knows.  acks=0 has no answer: on any error the
  * connection is closed, so that the client looks again.  When timeout.ms passes, the batch stays
  * in the log and the client is told REQUEST_TIMED_OUT. */
-#include "broker/broker.h"
+#include "broker/produce_check.h"
 #include "broker/scatter.h"
-#include "log/batch.h"
-#include "replicate/metadata_image.h"
 #include "replicate/replica_manager.h"
-#include "wire/msg_produce.h"
 
 struct produce_entry {                  /* one partition of the request */
     struct rl_scatter_item item;
@@ -21,8 +19,10 @@ struct produce_entry {                  /* one partition of the request */
     struct rl_produce_response_partition *answer;
     struct rl_uuid topic_id;
     int32_t partition_index;
+    bool refused;                       /* answered, but for the log's start */
     bool waiting;                       /* owner: queued in the partition */
     rl_status status;
+    int64_t log_start_offset;           /* of a log that refused the batch, -1 otherwise */
     struct rl_partition *partition;     /* owner's */
     struct rl_batch batch;
     struct rl_partition_append append;
@@ -33,57 +33,18 @@ struct produce {
     struct rl_produce_response response;
     int16_t acks;
     int32_t timeout_ms;
+    struct rl_slice transactional_id;
     bool failed;                        /* acks=0: close instead of silence */
 };
 
 /* ---- on the connection's shard: check ---- */
 
-static int16_t produce_check_records(const struct rl_request *request, struct rl_slice records,
-                                     const struct rl_topic *topic, struct rl_batch *ret_batch,
-                                     const char **ret_reason)
-{
-    if (records.bytes == 0) {
-        *ret_reason = "Produce requests must have at least one record batch per partition";
-        return RL_KAFKA_INVALID_RECORD;
-    }
-    /* The frame's memory is ours to patch until the reply. */
-    rl_status status = rl_batch_read_header((uint8_t *)records.data, records.bytes, ret_batch);
-    if (status == RL_EUNSUPPORTED) {
-        *ret_reason = "Produce requests are only allowed to contain record batches with magic version 2";
-        return RL_KAFKA_INVALID_RECORD;
-    }
-    if (status == RL_ETRUNCATED) {      /* not a batch for Kafka either; no retry would help */
-        *ret_reason = "Produce requests must have at least one record batch per partition";
-        return RL_KAFKA_INVALID_RECORD;
-    }
-    if (status != RL_OK)
-        return RL_KAFKA_CORRUPT_MESSAGE;
-    if (ret_batch->size_bytes != records.bytes) {
-        *ret_reason = "Produce requests are only allowed to contain exactly one record batch per partition";
-        return RL_KAFKA_INVALID_RECORD;
-    }
-    if (rl_batch_codec(ret_batch) == RL_CODEC_ZSTD && request->api_version < 7)
-        return RL_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
-    if (rl_batch_codec(ret_batch) > RL_CODEC_ZSTD)
-        return RL_KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
-    if (rl_batch_is_transactional(ret_batch)) {
-        *ret_reason = "Transactions are not supported";
-        return RL_KAFKA_INVALID_REQUEST;
-    }
-    status = rl_batch_check(ret_batch);
-    if (status == RL_OK)
-        status = rl_batch_check_rules(ret_batch, &topic->config, rl_request_shard(request)->wall_ms);
-    return rl_kafka_error_of(status);
-}
-
-static void answer_error(struct produce *p, struct rl_produce_response_partition *answer,
-                         int16_t error, const char *reason)
+static void answer_error(struct produce *p, struct rl_produce_response_partition *answer, int16_t error)
 {
     answer->error_code = error;
     answer->base_offset = -1;
     answer->log_append_time_ms = -1;
     answer->log_start_offset = -1;
-    answer->error_message = rl_slice_of_string(reason);
     p->failed = true;
 }
 
@@ -93,15 +54,20 @@ static bool produce_add(struct rl_request *request, struct produce *p, const str
                         struct rl_produce_response_partition *answer)
 {
     if (asked->index < 0 || asked->index >= topic->partition_count) {
-        answer_error(p, answer, RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+        answer_error(p, answer, RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
         return true;
     }
     struct rl_batch batch;
-    const char *reason = NULL;
-    int16_t error = produce_check_records(request, asked->records, topic, &batch, &reason);
-    if (error != RL_KAFKA_NONE) {
-        answer_error(p, answer, error, reason);
-        return true;
+    struct rl_produce_refusal refusal;
+    if (!rl_produce_check(request, p->transactional_id, topic, asked, &batch, &refusal))
+        return false;
+    if (refusal.error_code != RL_KAFKA_NONE) {
+        answer_error(p, answer, refusal.error_code);
+        answer->error_message = refusal.message;
+        answer->record_errors = refusal.record_errors;
+        answer->record_errors_count = refusal.record_error_count;
+        if (!refusal.names_log_start)
+            return true;
     }
     struct produce_entry *e = rl_request_alloc(request, 1, sizeof *e);
     if (e == NULL)
@@ -110,6 +76,7 @@ static bool produce_add(struct rl_request *request, struct produce *p, const str
     e->topic_id = topic->id;
     e->partition_index = asked->index;
     e->batch = batch;
+    e->refused = refusal.error_code != RL_KAFKA_NONE;
     uint32_t shard_count = rl_request_shard(request)->count;
     if (rl_scatter_add(&p->scatter, rl_partition_home(topic->id, asked->index, shard_count), &e->item) == RL_OK)
         return true;
@@ -152,12 +119,23 @@ static void on_append_timeout(struct rl_timer *timer)
     append_release(call);
 }
 
+/* Refusals that Kafka's log itself speaks; the others are answered without its start. */
+static bool is_refused_by_log(rl_status status)
+{
+    return status == RL_EOUTOFORDER || status == RL_EPRODUCEREPOCH;
+}
+
 static void append_entry(struct rl_scatter_call *call, struct produce_entry *e, int16_t acks)
 {
     e->call = call;
+    e->log_start_offset = -1;
     e->partition = rl_replica_manager_find(call->owner, e->topic_id, e->partition_index);
     if (e->partition == NULL) {
         e->status = RL_ENOTFOUND;
+        return;
+    }
+    if (e->refused) {
+        e->log_start_offset = rl_partition_log_start_offset(e->partition);
         return;
     }
     struct rl_request *request = call->scatter->request;
@@ -173,6 +151,8 @@ static void append_entry(struct rl_scatter_call *call, struct produce_entry *e, 
     if (e->status == RL_OK) {
         e->waiting = true;
         call->outstanding++;
+    } else if (is_refused_by_log(e->status)) {
+        e->log_start_offset = rl_partition_log_start_offset(e->partition);
     }
 }
 
@@ -194,8 +174,13 @@ static void append_run(struct rl_scatter_call *call)
 
 static void produce_answer(struct produce *p, const struct produce_entry *e)
 {
+    if (e->refused) {
+        e->answer->log_start_offset = e->log_start_offset;
+        return;
+    }
     if (e->status != RL_OK && e->status != RL_EDUPLICATE) {
-        answer_error(p, e->answer, rl_kafka_error_of(e->status), NULL);
+        answer_error(p, e->answer, rl_kafka_error_of(e->status));
+        e->answer->log_start_offset = e->log_start_offset;
         return;
     }
     e->answer->error_code = RL_KAFKA_NONE;
@@ -225,8 +210,6 @@ static int16_t produce_topic_error(const struct rl_request *request,
 {
     if (asked->acks < -1 || asked->acks > 1)
         return RL_KAFKA_INVALID_REQUIRED_ACKS;
-    if (asked->transactional_id.data != NULL)
-        return RL_KAFKA_INVALID_REQUEST;
     if (topic == NULL)
         return request->api_version >= 13 ? RL_KAFKA_UNKNOWN_TOPIC_ID : RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     return RL_KAFKA_NONE;
@@ -252,7 +235,7 @@ static bool produce_topic(struct rl_request *request, struct produce *p, const s
         rl_produce_response_partition_init(answer);
         answer->index = from->partition_data[i].index;
         if (error != RL_KAFKA_NONE)
-            answer_error(p, answer, error, NULL);
+            answer_error(p, answer, error);
         else if (!produce_add(request, p, topic, &from->partition_data[i], answer))
             return false;
     }
@@ -267,6 +250,7 @@ void rl_api_produce(struct rl_request *request, const void *message)
         return;
     p->acks = asked->acks;
     p->timeout_ms = asked->timeout_ms;
+    p->transactional_id = asked->transactional_id;
     rl_scatter_init(&p->scatter, request, append_run, produce_done);
     rl_produce_response_init(&p->response);
     p->response.responses = rl_request_alloc(request, (size_t)asked->topic_data_count,

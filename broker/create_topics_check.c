@@ -160,7 +160,8 @@ static bool create_check_partitions(struct rl_create_topics *c, struct rl_create
     item->error_code = RL_KAFKA_INVALID_REPLICATION_FACTOR;
     return rl_request_printf(c->request, &item->error_message, "Unable to replicate the partition "
                              "%d time(s): The target replication factor of %d cannot be reached "
-                             "because only 1 broker(s) are registered.", factor, factor);
+                             "because only 1 broker(s) are registered or some brokers have all "
+                             "their log directories cordoned.", factor, factor);
 }
 
 bool rl_create_topics_check(struct rl_create_topics *c, struct rl_create_topics_item *item)

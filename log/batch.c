@@ -61,33 +61,17 @@ rl_status rl_batch_check(const struct rl_batch *batch)
     return RL_OK;
 }
 
-rl_status rl_batch_check_rules(const struct rl_batch *batch, const struct rl_log_config *config,
-                               int64_t wall_ms)
+rl_status rl_batch_check_rules(const struct rl_batch *batch)
 {
-    if (batch->size_bytes > (size_t)RL_MAX(config->max_message_bytes, 0))
-        return RL_ETOOLARGE;
-    if (rl_batch_is_control(batch) || rl_batch_is_log_append_time(batch))
+    if (rl_batch_is_control(batch) || rl_batch_codec(batch) > RL_CODEC_ZSTD)
         return RL_EINVALIDRECORD;
-    if (rl_batch_codec(batch) > RL_CODEC_ZSTD)
-        return RL_EINVALIDRECORD;
-    if (batch->producer_id >= 0 && (batch->base_sequence < 0 || batch->producer_epoch < 0))
+    if (batch->producer_id >= 0 && batch->base_sequence < 0)
         return RL_EINVALIDRECORD;
     /* More records than its bytes could hold would burn offsets. */
     if (rl_batch_codec(batch) == RL_CODEC_NONE &&
         (size_t)batch->record_count >
             (batch->size_bytes - RL_BATCH_HEADER_BYTES) / RECORD_BYTES_MIN)
         return RL_EINVALIDRECORD;
-    if (config->message_timestamp_type == RL_LOG_APPEND_TIME)
-        return RL_OK;
-
-    /* The first record's timestamp and the largest one stand for all: no record is opened.  -1
-     * means that the producer gave none, which Kafka lets pass. */
-    int64_t base_ms = batch->base_timestamp_ms;
-    int64_t max_ms = batch->max_timestamp_ms;
-    if (max_ms != -1 && max_ms > wall_ms && max_ms - wall_ms > config->message_timestamp_after_max_ms)
-        return RL_ETIMESTAMP;
-    if (base_ms >= 0 && base_ms < wall_ms && wall_ms - base_ms > config->message_timestamp_before_max_ms)
-        return RL_ETIMESTAMP;
     return RL_OK;
 }
 
@@ -99,12 +83,22 @@ void rl_batch_set_offset(struct rl_batch *batch, int64_t base_offset, int32_t le
     rl_put_u32(batch->bytes + AT_LEADER_EPOCH, (uint32_t)leader_epoch);
 }
 
-void rl_batch_set_append_time(struct rl_batch *batch, int64_t wall_ms)
+static void set_time(struct rl_batch *batch, uint16_t attributes, int64_t max_timestamp_ms)
 {
-    batch->attributes |= ATTRIBUTE_LOG_APPEND_TIME;
-    batch->max_timestamp_ms = wall_ms;
+    batch->attributes = attributes;
+    batch->max_timestamp_ms = max_timestamp_ms;
     rl_put_u16(batch->bytes + AT_ATTRIBUTES, batch->attributes);
-    rl_put_u64(batch->bytes + AT_MAX_TIMESTAMP, (uint64_t)wall_ms);
+    rl_put_u64(batch->bytes + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp_ms);
     batch->crc = rl_crc32c(0, batch->bytes + AT_ATTRIBUTES, batch->size_bytes - AT_ATTRIBUTES);
     rl_put_u32(batch->bytes + AT_CRC, batch->crc);
+}
+
+void rl_batch_set_append_time(struct rl_batch *batch, int64_t wall_ms)
+{
+    set_time(batch, batch->attributes | ATTRIBUTE_LOG_APPEND_TIME, wall_ms);
+}
+
+void rl_batch_set_create_time(struct rl_batch *batch, int64_t max_timestamp_ms)
+{
+    set_time(batch, batch->attributes & (uint16_t)~ATTRIBUTE_LOG_APPEND_TIME, max_timestamp_ms);
 }

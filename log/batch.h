@@ -57,15 +57,15 @@ rl_status rl_batch_read_header(uint8_t *bytes, size_t available, struct rl_batch
 /* Everything the file head calls valid, CRC included.  Pure; any shard.  RL_ECORRUPT: CRC;
  * RL_EMALFORMED: counts and lengths. */
 rl_status rl_batch_check(const struct rl_batch *batch);
-/* What a producer may send to a topic: rules of the topic, as Kafka's LogValidator.
- * RL_ETOOLARGE (max.message.bytes), RL_ETIMESTAMP, RL_EINVALIDRECORD (control batch, sequence,
- * timestamp type set by the producer, more records than its bytes can hold; a base offset that is
- * not 0 is ignored as Kafka does). */
-rl_status rl_batch_check_rules(const struct rl_batch *batch, const struct rl_log_config *config,
-                               int64_t wall_ms);
+/* What no producer may send, whatever the topic, as Kafka's LogValidator: RL_EINVALIDRECORD for a
+ * control batch, a producer id without a sequence, an unknown codec, more records than its bytes
+ * can hold.  Rules of topics: broker/produce_check.h. */
+rl_status rl_batch_check_rules(const struct rl_batch *batch);
 /* Patch what lies outside the CRC, and the struct. */
 void rl_batch_set_offset(struct rl_batch *batch, int64_t base_offset, int32_t leader_epoch);
 /* LogAppendTime: timestamp type bit and max timestamp, CRC computed anew. */
 void rl_batch_set_append_time(struct rl_batch *batch, int64_t wall_ms);
+/* CreateTime, and the largest timestamp of the records; CRC computed anew. */
+void rl_batch_set_create_time(struct rl_batch *batch, int64_t max_timestamp_ms);
 
 #endif

@@ -82,7 +82,7 @@ void rl_epoch_cache_end(const struct rl_epoch_cache *cache, int32_t epoch, int64
 {
     *ret_epoch = -1;
     *ret_end_offset = -1;
-    if (epoch < 0 || cache->count == 0 || epoch > rl_epoch_cache_latest(cache))
+    if (epoch == -1 || cache->count == 0 || epoch > rl_epoch_cache_latest(cache))
         return;
     if (epoch == rl_epoch_cache_latest(cache)) {
         *ret_epoch = epoch;

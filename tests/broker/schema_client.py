@@ -186,18 +186,32 @@ class SchemaClient:
         try:
             self.socket.sendall(struct.pack(">i", len(frame)) + frame)
             return self.receive(struct.unpack(">i", self.receive(4))[0])
+        except TimeoutError as error:
+            raise AnswerError("no answer in time") from error
+        except OSError as error:
+            raise AnswerError(f"connection closed ({error.strerror})") from error
+
+    def frame(self, name, version, request):
+        """A whole request without its size, under the next correlation id."""
+        api = APIS[name]
+        self.correlation_id += 1
+        frame = struct.pack(">hhih", api.key, version, self.correlation_id, 4) + b"test"
+        if version >= api.flexible:
+            frame += b"\0"
+        return frame + Encoder(api, version).fields(api.messages[0].root, request)
+
+    def call_silently(self, name, version, request):
+        """A request that has no answer: Produce with acks=0."""
+        frame = self.frame(name, version, request)
+        try:
+            self.socket.sendall(struct.pack(">i", len(frame)) + frame)
         except OSError as error:
             raise AnswerError(f"connection closed ({error.strerror})") from error
 
     def call(self, name, version, request, answer_version=None):
         """answer_version: the version the answer is decoded by, when it is not the request's."""
         api = APIS[name]
-        self.correlation_id += 1
-        frame = struct.pack(">hhih", api.key, version, self.correlation_id, 4) + b"test"
-        if version >= api.flexible:
-            frame += b"\0"
-        frame += Encoder(api, version).fields(api.messages[0].root, request)
-        data = self.exchange(frame)
+        data = self.exchange(self.frame(name, version, request))
         version = version if answer_version is None else answer_version
         decoder = Decoder(api, version, data)
         if decoder.unpack(">i") != self.correlation_id:

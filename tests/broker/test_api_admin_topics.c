@@ -133,7 +133,8 @@ Test(api_admin_topics, create_bad_numbers)
                    "Replication factor must be larger than 0, or -1 to use the default value.");
     create_refused(topic_of("t", 1, 3), RL_KAFKA_INVALID_REPLICATION_FACTOR,
                    "Unable to replicate the partition 3 time(s): The target replication factor of "
-                   "3 cannot be reached because only 1 broker(s) are registered.");
+                   "3 cannot be reached because only 1 broker(s) are registered or some brokers have "
+                   "all their log directories cordoned.");
 }
 
 Test(api_admin_topics, create_too_many_partitions_refuses_the_whole_request)

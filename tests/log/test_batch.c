@@ -126,30 +126,20 @@ Test(batch, patching_the_offset_keeps_the_checksum)
     rl_free(bytes);
 }
 
-Test(batch, rules_of_the_topic)
+Test(batch, rules_for_producers)
 {
-    struct rl_log_config config = { .max_message_bytes = 200,
-                                    .message_timestamp_before_max_ms = 1000,
-                                    .message_timestamp_after_max_ms = 100 };
-    const int64_t wall_ms = 1000000;
     static const struct {
         struct batch_spec spec;
         uint16_t attributes;
         int32_t base_sequence_patch;    /* 0: none */
         rl_status status;
     } rows[] = {
-        { { .base_timestamp_ms = 1000000 }, 0, 0, RL_OK },
-        { { .base_timestamp_ms = 1000000, .value_bytes = 200 }, 0, 0, RL_ETOOLARGE },
-        { { .base_timestamp_ms = 1000100 }, 0, 0, RL_OK },
-        { { .base_timestamp_ms = 1000101 }, 0, 0, RL_ETIMESTAMP },
-        { { .base_timestamp_ms = 999000 }, 0, 0, RL_OK },
-        { { .base_timestamp_ms = 998999 }, 0, 0, RL_ETIMESTAMP },
-        { { .base_timestamp_ms = -1 }, 0, 0, RL_OK },
-        { { .base_timestamp_ms = 1000000 }, 32, 0, RL_EINVALIDRECORD },         /* control */
-        { { .base_timestamp_ms = 1000000 }, 8, 0, RL_EINVALIDRECORD },          /* timestamp type */
-        { { .base_timestamp_ms = 1000000 }, 5, 0, RL_EINVALIDRECORD },          /* no such codec */
-        { { .base_timestamp_ms = 1000000, .producer_id = 5 }, 0, 0, RL_OK },
-        { { .base_timestamp_ms = 1000000, .producer_id = 5 }, 0, -1, RL_EINVALIDRECORD },
+        { { .value_bytes = 3 }, 0, 0, RL_OK },
+        { { .value_bytes = 3 }, 32, 0, RL_EINVALIDRECORD },             /* control */
+        { { .value_bytes = 3 }, 8, 0, RL_OK },                          /* the broker corrects it */
+        { { .value_bytes = 3 }, 5, 0, RL_EINVALIDRECORD },              /* no such codec */
+        { { .producer_id = 5 }, 0, 0, RL_OK },
+        { { .producer_id = 5 }, 0, -1, RL_EINVALIDRECORD },
     };
 
     for (uint32_t i = 0; i < RL_ARRAY_COUNT(rows); i++) {
@@ -159,17 +149,30 @@ Test(batch, rules_of_the_topic)
         batch.attributes |= rows[i].attributes;
         if (rows[i].base_sequence_patch != 0)
             batch.base_sequence = rows[i].base_sequence_patch;
-        cr_assert_eq(rl_batch_check_rules(&batch, &config, wall_ms), rows[i].status, "row %u", i);
+        cr_assert_eq(rl_batch_check_rules(&batch), rows[i].status, "row %u", i);
         rl_free(bytes);
     }
-    config.message_timestamp_type = RL_LOG_APPEND_TIME;         /* timestamps do not matter */
     size_t size;
     uint8_t *bytes = build_batch(&(struct batch_spec){ .base_timestamp_ms = 1 }, &size);
     struct rl_batch batch = read_batch(bytes, size);
-    cr_assert_eq(rl_batch_check_rules(&batch, &config, wall_ms), RL_OK);
     batch.record_count = 1000000;
     batch.last_offset_delta = 999999;
-    cr_assert_eq(rl_batch_check_rules(&batch, &config, wall_ms), RL_EINVALIDRECORD);
+    cr_assert_eq(rl_batch_check_rules(&batch), RL_EINVALIDRECORD);
+    rl_free(bytes);
+}
+
+Test(batch, create_time_takes_the_bit_away)
+{
+    size_t size;
+    uint8_t *bytes = build_batch(&(struct batch_spec){ .records = 2, .base_timestamp_ms = 1000 }, &size);
+    struct rl_batch batch = read_batch(bytes, size);
+
+    rl_batch_set_append_time(&batch, 5000);
+    rl_batch_set_create_time(&batch, 1234);
+    struct rl_batch again = read_batch(bytes, size);
+    cr_assert_eq(rl_batch_check(&again), RL_OK);
+    cr_assert_not(rl_batch_is_log_append_time(&again));
+    cr_assert_eq(again.max_timestamp_ms, 1234);
     rl_free(bytes);
 }
 

@@ -1,0 +1,92 @@
+"""tests/differential/brokers.py — the two brokers: ringlog as built, Apache Kafka by Maven.
+
+Both are the suite's own: a free port, a new directory below build/, ended by their process id, and
+by the kernel if the runner dies.
+"""
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [os.path.join(ROOT, "tests", "clients"), os.path.join(ROOT, "perf")]
+from harness import Broker, die_with_parent, free_port      # noqa: E402
+import lab                                                  # noqa: E402
+from script import AnswerError, connect                     # noqa: E402
+
+KAFKA_READY_SECONDS = 120
+
+
+def ringlog(binary, shards):
+    return Broker(binary, shards)
+
+
+class Kafka:
+    """One KRaft node with Kafka's own defaults, but for what a single node cannot have."""
+
+    def __init__(self):
+        self.libs = lab.kafka_jars()
+        os.makedirs(os.path.join(ROOT, "build", "differential"), exist_ok=True)
+        self.home = tempfile.mkdtemp(prefix="kafka-", dir=os.path.join(ROOT, "build", "differential"))
+        self.port, controller_port = free_port(), free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.properties = os.path.join(self.home, "server.properties")
+        with open(self.properties, "w", encoding="utf-8") as file:
+            file.write(f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={self.home}/data
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+""")
+        self.java = ["java", "-Xmx512M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.libs}/*"]
+        self.process = None
+
+    def start(self):
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        subprocess.run([*self.java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}",
+                        f"--config={self.properties}"], check=True, capture_output=True)
+        log = open(os.path.join(self.home, "kafka.log"), "ab")
+        self.process = subprocess.Popen([*self.java, "kafka.Kafka", self.properties], stdout=log,
+                                        stderr=log, stdin=subprocess.DEVNULL,
+                                        preexec_fn=die_with_parent)
+        log.close()
+        limit = time.monotonic() + KAFKA_READY_SECONDS
+        while not self.has_a_controller():
+            if self.process.poll() is not None or time.monotonic() > limit:
+                sys.exit(f"Kafka did not start: see {self.home}/kafka.log")
+            time.sleep(0.2)
+
+    def has_a_controller(self):
+        try:
+            client = connect(self.address)
+            brokers = client.call("Metadata", 12, {"topics": []})["brokers"]
+            client.close()
+            return bool(brokers)
+        except (AnswerError, OSError):
+            return False
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self):
+        self.process.kill()         # nothing of it is kept
+        self.process.wait()
+
+    def remove(self):
+        if self.alive():
+            self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
