@@ -77,6 +77,7 @@ struct rl_config {
     bool auto_create_topics_enable;
     bool delete_topic_enable;
     int32_t fetch_max_bytes;
+    int32_t max_incremental_fetch_session_cache_slots;
     int32_t socket_request_max_bytes;
     int32_t socket_send_buffer_bytes;   /* -1: the system's default */
     int32_t socket_receive_buffer_bytes;/* -1: the system's default */

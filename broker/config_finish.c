@@ -236,6 +236,7 @@ static const struct {
     FIELD("ringlog.allow.insecure.listener", allow_insecure_listener),
     FIELD("delete.topic.enable", delete_topic_enable),
     FIELD("fetch.max.bytes", fetch_max_bytes),
+    FIELD("max.incremental.fetch.session.cache.slots", max_incremental_fetch_session_cache_slots),
     FIELD("socket.request.max.bytes", socket_request_max_bytes),
     FIELD("socket.send.buffer.bytes", socket_send_buffer_bytes),
     FIELD("socket.receive.buffer.bytes", socket_receive_buffer_bytes),

@@ -6,8 +6,11 @@
  * into a buffer that becomes that shard's, because counts of references never cross shards.
  * Ranges of files are leases, which may cross.
  *
+ * At a session's side the same round leaves waiters behind: a partition without news is watched from
+ * fetch to fetch.
+ *
  * Failures stay with their partition and make the fetch answer at once. */
-#include "broker/fetch.h"
+#include "broker/fetch_session.h"
 #include "core/buffer.h"
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
@@ -34,16 +37,38 @@ static int64_t upper_offset_of(const struct rl_fetch *f, const struct rl_fetch_e
 
 /* ---- collect ---- */
 
+/* Does the log where the client's last batch came from end before its offset (KIP-595)? */
+static rl_status entry_check_divergence(struct rl_fetch_entry *e, const struct rl_partition *p)
+{
+    int32_t epoch;
+    int64_t end_offset;
+    if (e->last_fetched_epoch < 0)
+        return RL_OK;
+    rl_log_epoch_end(p->log, e->last_fetched_epoch, &epoch, &end_offset);
+    if (epoch < 0 || end_offset < 0)
+        return RL_ERANGE;
+    if (epoch < e->last_fetched_epoch || end_offset < e->fetch_offset) {
+        e->diverging_epoch = epoch;
+        e->diverging_end_offset = end_offset;
+    }
+    return RL_OK;
+}
+
 static rl_status entry_measure(const struct rl_fetch *f, struct rl_fetch_entry *e, struct rl_partition *p)
 {
     if (p == NULL)
         return RL_ENOTFOUND;
+    e->leader_epoch = p->leader_epoch;
     rl_status status = rl_partition_check_epoch(p, e->current_leader_epoch);
+    if (status == RL_OK)
+        status = entry_check_divergence(e, p);
     if (status != RL_OK)
         return status;
     e->high_watermark = p->high_watermark;
     e->last_stable_offset = rl_partition_last_stable_offset(p);
     e->log_start_offset = rl_partition_log_start_offset(p);
+    if (e->diverging_end_offset >= 0)
+        return RL_OK;
     if (e->fetch_offset < e->log_start_offset || e->fetch_offset > rl_log_end_offset(p->log))
         return RL_ERANGE;
     size_t limit = RL_MIN(e->max_bytes, f->max_bytes);
@@ -57,18 +82,16 @@ static rl_status entry_measure(const struct rl_fetch *f, struct rl_fetch_entry *
 static bool collect_measure(struct rl_scatter_call *call)
 {
     const struct rl_fetch *f = fetch_of(call);
-    size_t total = 0;
-    bool failed = false;
+    struct rl_fetch_sum sum = { 0 };
     for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next) {
         struct rl_fetch_entry *e = entry_of(i);
         e->call = call;
         e->available_bytes = 0;
-        e->high_watermark = e->last_stable_offset = e->log_start_offset = -1;
+        e->high_watermark = e->last_stable_offset = e->log_start_offset = e->diverging_end_offset = -1;
         e->status = entry_measure(f, e, entry_partition(call, e));
-        total += e->available_bytes;
-        failed |= e->status != RL_OK;
+        rl_fetch_sum_add(&sum, e);
     }
-    return f->forced || failed || total >= f->min_bytes;
+    return f->forced || sum.failed || sum.available_bytes >= f->min_bytes;
 }
 
 static void collect_release(struct rl_scatter_call *call)
@@ -164,13 +187,10 @@ static void entry_read(struct rl_scatter_call *call, struct rl_fetch_entry *e, s
         entry_take(e, status);
 }
 
-void rl_fetch_collect_run(struct rl_scatter_call *call)
+/* In the order of the call, as much as fits; the first one with data gives at least a batch. */
+static void collect_read(struct rl_scatter_call *call)
 {
     const struct rl_fetch *f = fetch_of(call);
-    if (!collect_measure(call)) {
-        rl_scatter_call_done(call);
-        return;
-    }
     size_t left_bytes = f->max_bytes;
     bool first = true;
     call->outstanding = 1;
@@ -183,6 +203,14 @@ void rl_fetch_collect_run(struct rl_scatter_call *call)
         first = false;
     }
     collect_release(call);
+}
+
+void rl_fetch_collect_run(struct rl_scatter_call *call)
+{
+    if (collect_measure(call))
+        collect_read(call);
+    else
+        rl_scatter_call_done(call);
 }
 
 void rl_fetch_entry_release(struct rl_fetch_entry *e)
@@ -230,4 +258,59 @@ void rl_fetch_watch_run(struct rl_scatter_call *call)
         e->waiter.arg = e;
         rl_partition_wait(p, &e->waiter);
     }
+}
+
+/* ---- a session's side ---- */
+
+static void on_session_partition_ready(struct rl_fetch_waiter *waiter)
+{
+    struct rl_fetch_entry *e = waiter->arg;
+    struct rl_fetch_side *side = RL_CONTAINER_OF(e->call, struct rl_fetch_side, call);
+    rl_list_push_back(&side->fired, &waiter->link);
+    if (side->notified)
+        return;
+    side->notified = true;
+    rl_shard_post(side->session->home, &side->ready_msg);
+}
+
+/* Nobody waits for what is collected now; what fired since the last time is collected, too. */
+static void side_take_back(struct rl_fetch_side *side)
+{
+    struct rl_list *link;
+    if (side->answers)
+        side->notified = false;
+    for (struct rl_scatter_item *i = side->call.items; i != NULL; i = i->next)
+        rl_partition_wait_stop(&entry_of(i)->waiter);
+    for (struct rl_scatter_item *i = side->leaving; i != NULL; i = i->next)
+        rl_partition_wait_stop(&entry_of(i)->waiter);
+    while ((link = rl_list_pop_front(&side->fired)) != NULL) {
+        struct rl_fetch_waiter *waiter = RL_LIST_ENTRY(link, struct rl_fetch_waiter, link);
+        rl_scatter_call_add(&side->call, &RL_CONTAINER_OF(waiter, struct rl_fetch_entry, waiter)->item);
+    }
+}
+
+/* Watch what has nothing to read; and, when that is not enough for an answer, all that is sound. */
+static void side_watch(struct rl_scatter_call *call, bool enough)
+{
+    for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next) {
+        struct rl_fetch_entry *e = entry_of(i);
+        if (e->status != RL_OK || e->diverging_end_offset >= 0 || (enough && e->available_bytes > 0))
+            continue;
+        e->waiter.wanted_offset = e->high_watermark;
+        e->waiter.ready = on_session_partition_ready;
+        e->waiter.arg = e;
+        rl_partition_wait(entry_partition(call, e), &e->waiter);
+    }
+}
+
+void rl_fetch_side_run(struct rl_scatter_call *call)
+{
+    struct rl_fetch_side *side = RL_CONTAINER_OF(call, struct rl_fetch_side, call);
+    side_take_back(side);
+    bool enough = collect_measure(call);
+    side_watch(call, enough);
+    if (enough)
+        collect_read(call);
+    else
+        rl_scatter_call_done(call);
 }

@@ -16,12 +16,30 @@ static struct rl_scatter_call *scatter_call_of(struct rl_scatter *scatter, uint3
     struct rl_scatter_call *c = rl_arena_alloc_array(&scatter->request->arena, 1, sizeof *c);
     if (c == NULL)
         return NULL;
-    c->scatter = scatter;
     c->owner = rl_shard_peer(rl_request_shard(scatter->request), owner);
-    c->items_end = &c->items;
-    c->next = scatter->calls;
-    scatter->calls = c;
+    rl_scatter_call_clear(c);
+    rl_scatter_add_call(scatter, c);
     return c;
+}
+
+void rl_scatter_call_clear(struct rl_scatter_call *call)
+{
+    call->items = NULL;
+    call->items_end = &call->items;
+}
+
+void rl_scatter_add_call(struct rl_scatter *scatter, struct rl_scatter_call *call)
+{
+    call->scatter = scatter;
+    call->next = scatter->calls;
+    scatter->calls = call;
+}
+
+void rl_scatter_call_add(struct rl_scatter_call *call, struct rl_scatter_item *item)
+{
+    item->next = NULL;
+    *call->items_end = item;
+    call->items_end = &item->next;
 }
 
 rl_status rl_scatter_add(struct rl_scatter *scatter, uint32_t owner, struct rl_scatter_item *item)
@@ -29,9 +47,7 @@ rl_status rl_scatter_add(struct rl_scatter *scatter, uint32_t owner, struct rl_s
     struct rl_scatter_call *c = scatter_call_of(scatter, owner);
     if (c == NULL)
         return RL_ENOMEM;
-    item->next = NULL;
-    *c->items_end = item;
-    c->items_end = &item->next;
+    rl_scatter_call_add(c, item);
     return RL_OK;
 }
 

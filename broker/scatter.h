@@ -53,6 +53,11 @@ void rl_scatter_init(struct rl_scatter *scatter, struct rl_request *request,
                      void (*run)(struct rl_scatter_call *), void (*done)(struct rl_scatter *));
 /* RL_OK, or RL_ENOMEM (the request's limit; the caller gives up the request). */
 rl_status rl_scatter_add(struct rl_scatter *scatter, uint32_t owner, struct rl_scatter_item *item);
+/* For calls whose memory is the caller's: call->owner is set; take its items away, link it, and add
+ * items in order.  The owner may add some of its own while the call is out. */
+void rl_scatter_call_clear(struct rl_scatter_call *call);
+void rl_scatter_add_call(struct rl_scatter *scatter, struct rl_scatter_call *call);
+void rl_scatter_call_add(struct rl_scatter_call *call, struct rl_scatter_item *item);
 /* Run it.  With no items, or when all is done at once here, done runs before this returns. */
 void rl_scatter_start(struct rl_scatter *scatter);
 /* Owner's shard, once per call. */

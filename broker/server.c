@@ -11,6 +11,7 @@
  * frees what a dead ring held some milliseconds late. */
 #include "broker/server.h"
 #include "broker/broker.h"
+#include "broker/fetch_session.h"
 #include "broker/data_directory.h"
 #include "broker/settings.h"
 #include "core/clock.h"
@@ -333,6 +334,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     });
     if (status != RL_OK)
         return status;
+    rl_fetch_sessions_start(shard, (uint32_t)c->max_incremental_fetch_session_cache_slots);
     return rl_replica_manager_start(shard, &(struct rl_replica_manager_options){
         .data_dir = c->data_dir,
         .log_start = s->log_start,
@@ -346,6 +348,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
     struct server *s = arg;
     s->logs_unsound[shard->index] = !rl_log_manager_is_sound(shard);
     rl_net_stop(shard);                 /* gives back what the logs have lent */
+    rl_fetch_sessions_stop(shard);
     rl_log_manager_stop(shard);
 }
 

@@ -297,8 +297,10 @@ static void on_log_trimmed(void *arg)
 {
     struct rl_partition *p = arg;
     RL_OBJ(p, PARTITION);
-    if (p->state == RL_REPLICA_LEADER)
-        partition_check(p);
+    if (p->state != RL_REPLICA_LEADER)
+        return;
+    partition_check(p);
+    partition_wake(p, true);            /* readers are told where the log begins */
 }
 
 const struct rl_log_events rl_partition_log_events = {

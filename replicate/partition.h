@@ -79,7 +79,8 @@ struct rl_fetch_waiter {
     void (*ready)(struct rl_fetch_waiter *waiter);      /* unlinked before; end of turn */
     void *arg;
 };
-/* Park.  The waiter fires once: high watermark > wanted_offset, leadership or log lost. */
+/* Park.  The waiter fires once: high watermark > wanted_offset, log start moved, leadership or log
+ * lost. */
 void rl_partition_wait(struct rl_partition *partition, struct rl_fetch_waiter *waiter);
 void rl_partition_wait_stop(struct rl_fetch_waiter *waiter);
 

@@ -82,6 +82,8 @@ struct fetch_ask {
 };
 void fetch_send(struct client *c, int16_t version, const struct fetch_ask *ask);
 const struct rl_fetch_response *fetch(struct client *c, int16_t version, const struct fetch_ask *ask);
+/* A partition of the reply, which has those of one topic together; NULL behind the last. */
+const struct rl_fetch_response_partition *fetch_part(const struct rl_fetch_response *reply, uint32_t index);
 /* The only partition, asked without waiting. */
 const struct rl_fetch_response_partition *fetch_one(struct client *c, int16_t version,
                                                     const struct topic *topic, int32_t partition,
