@@ -5,6 +5,7 @@
 #include "perf/memory_broker.h"
 #include "broker/broker.h"
 #include "broker/data_directory.h"
+#include "broker/fetch_session.h"
 #include "broker/settings.h"
 #include "core/memory.h"
 #include "io/loop.h"
@@ -72,6 +73,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
         .handler = rl_dispatch, .frame_bytes_max = (size_t)c->socket_request_max_bytes,
         .request_bytes_max = SIZE_MAX, .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 64,
         .connections_max = 100, .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 50 }) == RL_OK);
+    rl_fetch_sessions_start(shard, (uint32_t)c->max_incremental_fetch_session_cache_slots);
     return rl_replica_manager_start(shard, &(struct rl_replica_manager_options){
         .data_dir = DATA_DIR, .log_start = b->log_start, .node_id = 1,
         .maintain_interval_ns = INT64_C(300000000000) });
@@ -81,6 +83,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
 {
     (void)arg;
     rl_net_stop(shard);
+    rl_fetch_sessions_stop(shard);
     rl_log_manager_stop(shard);
 }
 

@@ -49,8 +49,12 @@ struct rl_memory_fetch {
     int64_t offset;
     int32_t wait_ms;                    /* 0: an empty fetch is answered, not parked */
     int32_t partition_bytes_max;
+    int32_t session_id, session_epoch;  /* 0, 0: no session; 0, 1: a new one; else an incremental
+                                           fetch with so many fetches before it */
 };
 struct rl_slice rl_memory_fetch_frame(const struct rl_memory_fetch *what);
+/* The session that an answer to such a frame (version 12 or later) has made. */
+int32_t rl_memory_fetch_session(struct rl_slice answer, int16_t version);
 
 /* topic NULL: all of them. */
 struct rl_slice rl_memory_metadata_frame(int16_t version, const char *topic);

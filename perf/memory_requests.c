@@ -7,6 +7,7 @@
 #include "wire/msg_fetch.h"
 #include "wire/msg_metadata.h"
 #include "wire/msg_produce.h"
+#include "wire/msg_response_header.h"
 
 #define TIMESTAMP_MS INT64_C(1795348800000)     /* the clock of the kernel in memory */
 #define RESPONSE_BYTES_MAX (50 << 20)           /* Kafka's fetch.max.bytes */
@@ -47,10 +48,26 @@ struct rl_slice rl_memory_fetch_frame(const struct rl_memory_fetch *what)
     request.min_bytes = 1;
     request.max_bytes = RESPONSE_BYTES_MAX;
     request.topics = &topic;
-    request.topics_count = 1;
+    request.topics_count = what->partitions > 0;
+    request.session_id = what->session_id;
+    request.session_epoch = what->session_id != 0 ? what->session_epoch : what->session_epoch - 1;
     struct rl_slice frame = rl_memory_broker_frame(RL_API_FETCH, what->version, &request);
     rl_free(partitions);
     return frame;
+}
+
+int32_t rl_memory_fetch_session(struct rl_slice answer, int16_t version)
+{
+    struct rl_reader reader = rl_rd_of(answer);
+    struct rl_arena arena;
+    struct rl_response_header header;
+    struct rl_fetch_response response;
+    rl_arena_init(&arena, 65536, SIZE_MAX);
+    RL_ASSERT(rl_response_header_decode(&reader, 1, &arena, &header) == RL_OK);
+    RL_ASSERT(rl_fetch_response_decode(&reader, version, &arena, &response) == RL_OK);
+    RL_ASSERT(response.error_code == 0 && response.session_id > 0);
+    rl_arena_done(&arena);
+    return response.session_id;
 }
 
 struct rl_slice rl_memory_metadata_frame(int16_t version, const char *name)

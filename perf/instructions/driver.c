@@ -113,6 +113,36 @@ static void count_fetch(void)
         .version = 17, .partitions = 10, .offset = OFFSET_END, .partition_bytes_max = 1 << 20 });
 }
 
+/* A consumer of a thousand partitions without news: in full, and in a session. */
+static void count_sessions(void)
+{
+    enum { PARTITIONS = 1000, VERSION = 17 };
+    struct rl_memory_fetch what = { .topic = "thousand", .version = VERSION, .partitions = PARTITIONS,
+                                    .partition_bytes_max = 1 << 20 };
+    fresh_topic("thousand", PARTITIONS, &what.topic_id);
+    count("fetch-v17-1000-empty", rl_memory_fetch_frame(&what));
+    what.session_epoch = 1;
+    struct rl_slice frame = rl_memory_fetch_frame(&what);
+    what.session_id = rl_memory_fetch_session(rl_memory_broker_call(broker, frame), VERSION);
+    what.partitions = 0;
+    rl_free((void *)(uintptr_t)frame.data);
+    struct rl_slice frames[WARM_UP + REPEAT];           /* each has an epoch of its own */
+    for (int i = 0; i < WARM_UP + REPEAT; i++) {
+        what.session_epoch = i + 1;
+        frames[i] = rl_memory_fetch_frame(&what);
+    }
+    for (int i = 0; i < WARM_UP; i++)
+        rl_memory_broker_call(broker, frames[i]);
+    CALLGRIND_ZERO_STATS;
+    for (int i = WARM_UP; i < WARM_UP + REPEAT; i++)
+        rl_memory_broker_call(broker, frames[i]);
+    CALLGRIND_DUMP_STATS_AT("fetch-v17-session-1000");
+    printf("fetch-v17-session-1000 %d\n", REPEAT);
+    fflush(stdout);
+    for (int i = 0; i < WARM_UP + REPEAT; i++)
+        rl_free((void *)(uintptr_t)frames[i].data);
+}
+
 static void count_metadata(void)
 {
     struct rl_uuid id;
@@ -130,6 +160,7 @@ int main(void)
     count_metadata();
     count_produce();
     count_fetch();
+    count_sessions();
     rl_memory_broker_free(broker);
     return 0;
 }
