@@ -108,7 +108,7 @@ struct rl_fetch_session_counts rl_fetch_sessions_count(const struct rl_shard *sh
 struct rl_fetch_session *rl_fetch_sessions_find(struct rl_shard *shard, int32_t id)
 {
     struct rl_fetch_sessions *all = sessions_of(shard);
-    return all == NULL ? NULL : rl_table_find_number(&all->by_id, (uint32_t)id);
+    return all == NULL || id == 0 ? NULL : rl_table_find_number(&all->by_id, (uint32_t)id);
 }
 
 void rl_fetch_sessions_touch(struct rl_fetch_session *s)
