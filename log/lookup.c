@@ -4,7 +4,7 @@
  * one; a job lets the time index name a batch before which everything is older, walks headers
  * from there, and opens the first batch that reaches it (output bounded, codec.h).
  * For the largest timestamp the segments' own figures name the batch; only a segment that
- * upper_offset cuts in two is walked for it.
+ * upper_offset cuts in two, or whose largest lies before the log's start, is walked for it.
  * Failures: a batch whose header promises a timestamp that no record has is passed over; a batch
  * that cannot be opened ends the lookup with RL_ECORRUPT. */
 #include "log/log_internal.h"
@@ -30,6 +30,7 @@ struct lookup_job {
     char time_path[RL_PATH_BYTES];
     struct rl_file_read request;
     int64_t largest_offset;             /* LARGEST: last offset of the batch; -1: none */
+    int64_t cut_base;                   /* LARGEST: a second segment to be walked; -1: none */
     bool index_damaged;
 };
 
@@ -233,6 +234,22 @@ static void find_largest(struct lookup_job *job, int64_t timestamp_ms, int64_t o
     submit(job);
 }
 
+/* Walk one segment for a larger timestamp than is known.  False: it has none to offer. */
+static bool walk_for_largest(struct lookup_job *job, uint32_t i)
+{
+    struct rl_log *log = job->log;
+    int64_t start_offset = RL_MAX(log->segments[i].base_offset, log->start_offset);
+
+    if (log->segments[i].max_timestamp_ms <= job->lookup->ret_timestamp_ms ||
+        prepare(job, i, start_offset) != RL_OK)
+        return false;
+    job->kind = LARGEST;
+    job->timestamp_ms = job->lookup->ret_timestamp_ms;
+    job->largest_offset = -1;
+    submit(job);
+    return true;
+}
+
 static void on_looked_up(struct rl_op *op)
 {
     struct lookup_job *job = op->arg;
@@ -251,12 +268,15 @@ static void on_looked_up(struct rl_op *op)
     if (job->index_damaged || job->request.index_damaged)
         rl_repair_index(log, job->segment_base);
     job->index_damaged = false;
-    if (job->kind == LARGEST && status == RL_OK) {
+    if (job->kind == LARGEST && (status == RL_OK || status == RL_ENOTFOUND)) {
         if (job->timestamp_ms > job->lookup->ret_timestamp_ms) {
             job->lookup->ret_timestamp_ms = job->timestamp_ms;
             job->lookup->ret_offset = job->largest_offset;
         }
-        find_largest(job, job->lookup->ret_timestamp_ms, job->lookup->ret_offset);
+        int64_t cut_base = job->cut_base;
+        job->cut_base = -1;
+        if (cut_base < 0 || !walk_for_largest(job, rl_log_segment_at(log, cut_base)))
+            find_largest(job, job->lookup->ret_timestamp_ms, job->lookup->ret_offset);
     } else if (job->kind == FIND && status == RL_ENOTFOUND &&
                job->lookup->timestamp_ms != RL_LOOKUP_MAX_TIMESTAMP) {
         uint32_t next = rl_log_segment_at(log, job->segment_base);
@@ -278,7 +298,7 @@ static void look_for_largest(struct lookup_job *job)
 {
     struct rl_log *log = job->log;
     struct rl_log_lookup *lookup = job->lookup;
-    uint32_t cut = log->segment_count;
+    uint32_t cuts[2], cut_count = 0;    /* at the log's start, at upper_offset */
 
     lookup->ret_timestamp_ms = -1;
     lookup->ret_offset = -1;
@@ -286,27 +306,23 @@ static void look_for_largest(struct lookup_job *job)
         const struct rl_segment *seg = &log->segments[i];
         if (seg->base_offset >= lookup->upper_offset)
             break;
-        if (rl_log_segment_end(log, i) > lookup->upper_offset) {
-            cut = i;
-            break;
-        }
-        if (seg->max_timestamp_ms > lookup->ret_timestamp_ms &&
-            seg->max_timestamp_offset >= log->start_offset) {
+        if (rl_log_segment_end(log, i) <= log->start_offset)
+            continue;
+        if (rl_log_segment_end(log, i) > lookup->upper_offset ||
+            (seg->base_offset < log->start_offset && seg->max_timestamp_offset < log->start_offset)) {
+            RL_ASSERT(cut_count < RL_ARRAY_COUNT(cuts));
+            cuts[cut_count++] = i;
+        } else if (seg->max_timestamp_ms > lookup->ret_timestamp_ms) {
             lookup->ret_timestamp_ms = seg->max_timestamp_ms;
             lookup->ret_offset = seg->max_timestamp_offset;
         }
     }
-    int64_t start_offset = cut < log->segment_count
-        ? RL_MAX(log->segments[cut].base_offset, log->start_offset) : 0;
-    if (cut < log->segment_count &&
-        log->segments[cut].max_timestamp_ms > lookup->ret_timestamp_ms &&
-        prepare(job, cut, start_offset) == RL_OK) {
-        job->kind = LARGEST;
-        job->timestamp_ms = lookup->ret_timestamp_ms;
-        job->largest_offset = -1;
-        submit(job);
+    job->cut_base = cut_count > 1 ? log->segments[cuts[1]].base_offset : -1;
+    if (cut_count > 0 && walk_for_largest(job, cuts[0]))
         return;
-    }
+    job->cut_base = -1;
+    if (cut_count > 1 && walk_for_largest(job, cuts[1]))
+        return;
     find_largest(job, lookup->ret_timestamp_ms, lookup->ret_offset);
 }
 

@@ -65,17 +65,21 @@ group.initial.rebalance.delay.ms=0
                                         preexec_fn=die_with_parent)
         log.close()
         limit = time.monotonic() + KAFKA_READY_SECONDS
-        while not self.has_a_controller():
+        while not self.is_warm():
             if self.process.poll() is not None or time.monotonic() > limit:
                 sys.exit(f"Kafka did not start: see {self.home}/kafka.log")
             time.sleep(0.2)
 
-    def has_a_controller(self):
+    def is_warm(self):
+        """Registered, with a block of producer ids and a topic for offsets: what it makes when it
+        is first asked would else be seen in the answers."""
         try:
             client = connect(self.address)
-            brokers = client.call("Metadata", 12, {"topics": []})["brokers"]
+            warm = (client.call("Metadata", 12, {"topics": []})["brokers"] and
+                    not client.call("InitProducerId", 1, {"transaction_timeout_ms": 1})["error_code"] and
+                    not client.call("FindCoordinator", 0, {"key": "warm"})["error_code"])
             client.close()
-            return bool(brokers)
+            return warm
         except (AnswerError, OSError):
             return False
 

@@ -71,6 +71,33 @@ static void expect_readable(struct fixture *f, int64_t offset, rl_status expecte
     rl_free(bytes);
 }
 
+/* The largest time is one of a record that is left, also where the segment's own is not. */
+static void largest_time_after_trim(int32_t segment_bytes)
+{
+    struct fixture f;
+    struct rl_log_lookup lookup;
+    start(&f);
+    f.config.segment_bytes = segment_bytes;
+    for (int32_t i = 0; i < BATCHES; i++) {
+        struct batch_spec spec = { .records = RECORDS, .value_bytes = 120, .seed = (uint64_t)i,
+                                   .base_timestamp_ms = 100000 - i * 100, .timestamp_step_ms = 1 };
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+        fixture_settle(&f);
+    }
+    for (int64_t start_offset = 0; start_offset < BATCHES * RECORDS; start_offset += RECORDS) {
+        cr_assert_eq(trim_to(&f, start_offset).status, RL_OK);
+        for (int64_t upper = start_offset + RECORDS; upper <= BATCHES * RECORDS; upper += RECORDS) {
+            cr_assert_eq(fixture_lookup(&f, RL_LOOKUP_MAX_TIMESTAMP, upper, &lookup), RL_OK);
+            cr_assert_eq(lookup.ret_offset, start_offset + RECORDS - 1, "from %lld to %lld: %lld",
+                         (long long)start_offset, (long long)upper, (long long)lookup.ret_offset);
+        }
+    }
+    fixture_done(&f);
+}
+
+Test(log_trim, largest_time_in_one_segment)   { largest_time_after_trim(1 << 30); }
+Test(log_trim, largest_time_in_many_segments) { largest_time_after_trim(1000); }
+
 Test(log_trim, inside_a_batch_and_over_segments)
 {
     struct fixture f;
