@@ -4,7 +4,6 @@ import struct
 from schema_client import APIS, Encoder
 from script import NotAnnounced, case
 
-NAMES = {api.key: name for name, api in APIS.items() if api.key is not None}
 # Where a request of default values would not be answered, or would be kept waiting.
 FIELDS = {"Produce": {"acks": -1}}
 
@@ -13,8 +12,8 @@ FIELDS = {"Produce": {"acks": -1}}
 def what_is_announced(s, version):
     answer = s.quiet("ApiVersions", version, {"client_software_name": "x", "client_software_version": "1"}
                      if version >= 3 else {})
-    keys = {NAMES.get(k["api_key"], f"API {k['api_key']}"): f"{k['min_version']}-{k['max_version']}"
-            for k in answer.pop("api_keys")}
+    keys = {f"API {k['api_key']}": f"{k['min_version']}-{k['max_version']}"
+            for k in sorted(answer.pop("api_keys"), key=lambda k: k["api_key"])}
     features = {f["name"]: f"{f['min_version']}-{f['max_version']}"
                 for f in answer.pop("supported_features", [])}
     finalized = {f["name"]: f"{f['min_version_level']}-{f['max_version_level']}"
