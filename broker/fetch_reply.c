@@ -30,6 +30,13 @@ static bool same_topic(const struct rl_request *request, const struct rl_fetch_e
     return rl_slice_equal(a->topic, b->topic);
 }
 
+/* None, or no list at all: Kafka has a list where the metadata had the error, none where the owner. */
+static int32_t aborted_transactions_count(const struct rl_fetch *f, const struct rl_fetch_entry *e, bool failed)
+{
+    bool unknown = e->error_code != 0 && e->error_code != RL_KAFKA_INCONSISTENT_TOPIC_ID;
+    return unknown || (f->read_committed && !failed) ? 0 : -1;
+}
+
 static void partition_fill(struct rl_fetch_response_partition *answer, const struct rl_fetch *f,
                            const struct rl_fetch_entry *e)
 {
@@ -40,7 +47,7 @@ static void partition_fill(struct rl_fetch_response_partition *answer, const str
     answer->high_watermark = failed ? -1 : e->high_watermark;
     answer->last_stable_offset = failed ? -1 : e->last_stable_offset;
     answer->log_start_offset = failed ? -1 : e->log_start_offset;
-    answer->aborted_transactions_count = f->read_committed ? 0 : -1;
+    answer->aborted_transactions_count = aborted_transactions_count(f, e, failed);
     answer->records = e->bytes > 0 ? (struct rl_slice){ NULL, e->bytes } : rl_slice_of(empty_records, 0);
     if (!failed && e->diverging_end_offset >= 0) {
         answer->diverging_epoch.epoch = e->diverging_epoch;
