@@ -83,6 +83,10 @@ struct rl_config {
     int32_t socket_receive_buffer_bytes;/* -1: the system's default */
     int32_t socket_listen_backlog_size;
     int32_t max_connections;
+    int32_t max_connections_per_ip;
+    const char *max_connections_per_ip_overrides;       /* "address:limit,..." */
+    int32_t max_connection_creation_rate;
+    int64_t queued_max_request_bytes;   /* of all shards; at least one request; -1: no limit */
     /* Both at most RL_CONFIG_TIME_MS_MAX, so that they may be turned into nanoseconds. */
     int64_t connections_max_idle_ms;    /* negative: never closed for idleness */
     int64_t log_retention_check_interval_ms;

@@ -8,6 +8,7 @@
 #include "broker/config_list.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "io/socket.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -139,6 +140,35 @@ static rl_status check_boolean(const struct check *check, const char *text, char
     return RL_OK;
 }
 
+/* address:limit */
+static bool is_address_limit(struct rl_slice element)
+{
+    char text[RL_ADDRESS_BYTES + 16], canonical[RL_ADDRESS_BYTES];
+    if (element.bytes >= sizeof text)
+        return false;
+    snprintf(text, sizeof text, "%.*s", (int)element.bytes, (const char *)element.data);
+    char *colon = strrchr(text, ':');
+    if (colon == NULL || colon[1] == '\0' || colon[1 + strspn(colon + 1, "0123456789")] != '\0' ||
+        strtoll(colon + 1, NULL, 10) > INT32_MAX)
+        return false;
+    *colon = '\0';
+    char *host = text;
+    if (host[0] == '[' && colon[-1] == ']') {
+        colon[-1] = '\0';
+        host++;
+    }
+    return rl_address_canonical(host, canonical);
+}
+
+static rl_status check_address_limits(const struct check *check, const char *list)
+{
+    struct rl_slice rest = rl_config_list(list), element;
+    while (rl_config_list_next(&rest, &element))
+        if (!is_address_limit(element))
+            return complain(check, list, "it must be a list of ADDRESS:LIMIT with numeric addresses");
+    return RL_OK;
+}
+
 static rl_status check_string(const struct check *check, const char *text, char **ret_canonical)
 {
     const struct rl_config_key *key = check->key;
@@ -152,6 +182,8 @@ static rl_status check_string(const struct check *check, const char *text, char 
     }
     if (key->check == RL_CHECK_NOT_EMPTY && text[0] == '\0')
         return complain(check, text, "String must be non-empty");
+    if (key->check == RL_CHECK_ADDRESS_LIMITS && check_address_limits(check, text) != RL_OK)
+        return RL_EINVAL;
     *ret_canonical = rl_strdup(text);
     return RL_OK;
 }
@@ -326,6 +358,9 @@ void rl_config_key_allowed(const struct rl_config_key *key, char *text, size_t b
         return;
     case RL_CHECK_NOT_EMPTY:
         snprintf(text, bytes, "%s, not empty", kind);
+        return;
+    case RL_CHECK_ADDRESS_LIMITS:
+        snprintf(text, bytes, "address:limit,address:limit,...");
         return;
     case RL_CHECK_THROTTLED_REPLICAS:
         snprintf(text, bytes, "* or partition:broker,...");

@@ -242,6 +242,9 @@ static const struct {
     FIELD("socket.receive.buffer.bytes", socket_receive_buffer_bytes),
     FIELD("socket.listen.backlog.size", socket_listen_backlog_size),
     FIELD("max.connections", max_connections),
+    FIELD("max.connections.per.ip", max_connections_per_ip),
+    FIELD("max.connection.creation.rate", max_connection_creation_rate),
+    FIELD("queued.max.request.bytes", queued_max_request_bytes),
     FIELD("connections.max.idle.ms", connections_max_idle_ms),
     FIELD("log.retention.check.interval.ms", log_retention_check_interval_ms),
     FIELD("producer.id.expiration.ms", producer_id_expiration_ms),
@@ -270,6 +273,21 @@ static void fill_field(struct rl_config *config, size_t index)
     }
 }
 
+/* The largest request must fit.  Who set only that one gets as much as it needs. */
+static void finish_request_memory(struct rl_config *config)
+{
+    const struct rl_config_value *value = find_valid(config, "queued.max.request.bytes");
+    int64_t least = config->socket_request_max_bytes;
+    if (config->queued_max_request_bytes <= 0)
+        config->queued_max_request_bytes = -1;
+    else if (value == NULL)
+        config->queued_max_request_bytes = RL_MAX(config->queued_max_request_bytes, least);
+    else if (config->queued_max_request_bytes < least)
+        rl_config_say(&config->errors, "%s: queued.max.request.bytes is %s, but must be at least "
+                      "socket.request.max.bytes (%lld)", value->where, value->canonical,
+                      (long long)least);
+}
+
 static void fill_fields(struct rl_config *config)
 {
     for (size_t i = 0; i < RL_ARRAY_COUNT(typed_fields); i++)
@@ -278,6 +296,8 @@ static void fill_fields(struct rl_config *config)
         RL_MIN(config->connections_max_idle_ms, RL_CONFIG_TIME_MS_MAX);
     config->log_retention_check_interval_ms =
         RL_MIN(config->log_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
+    config->max_connections_per_ip_overrides = text_of(config, "max.connections.per.ip.overrides");
+    finish_request_memory(config);
     const char *rack = text_of(config, "broker.rack");
     config->broker_rack = rack != NULL && rack[0] != '\0' ? rack : NULL;
     rl_status status = rl_send_path_parse(text_of(config, "ringlog.fetch.path"), &config->fetch_path);

@@ -19,6 +19,7 @@
 #define SOME_OF(list)              .check = RL_CHECK_SOME_OF, .choices = list
 #define NOT_EMPTY                  .check = RL_CHECK_NOT_EMPTY
 #define THROTTLED                  .check = RL_CHECK_THROTTLED_REPLICAS
+#define ADDRESS_LIMITS             .check = RL_CHECK_ADDRESS_LIMITS
 #define DYNAMIC                    true
 #define STATIC                     false
 #define HONOURED                   RL_CONFIG_HONOURED

@@ -37,7 +37,8 @@ enum rl_config_check {
     RL_CHECK_EACH_OF,                   /* a list, maybe empty, each element one of `choices` */
     RL_CHECK_SOME_OF,                   /* the same, not empty */
     RL_CHECK_NOT_EMPTY,                 /* a list or text with something in it */
-    RL_CHECK_THROTTLED_REPLICAS         /* "*" or partition:broker,partition:broker,... */
+    RL_CHECK_THROTTLED_REPLICAS,        /* "*" or partition:broker,partition:broker,... */
+    RL_CHECK_ADDRESS_LIMITS             /* address:limit,... with literal addresses */
 };
 
 struct rl_config_key {

@@ -302,6 +302,14 @@ static void server_boot(struct rl_shard *shard, struct rl_msg *msg)
 
 /* ---- start, on every shard ---- */
 
+/* A shard's share of queued.max.request.bytes. */
+static size_t request_bytes_max(const struct rl_config *config)
+{
+    if (config->queued_max_request_bytes < 0)
+        return SIZE_MAX;
+    return RL_MAX((size_t)config->queued_max_request_bytes / (size_t)config->shards, 1);
+}
+
 static rl_status shard_start(struct rl_shard *shard, void *arg)
 {
     struct server *s = arg;
@@ -322,10 +330,10 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     status = rl_net_start(shard, &(struct rl_net_options){
         .handler = rl_dispatch,
         .frame_bytes_max = (size_t)c->socket_request_max_bytes,
-        .request_bytes_max = RL_MAX((size_t)c->socket_request_max_bytes * 2, (size_t)256 << 20),
+        .request_bytes_max = request_bytes_max(c),
         .arena_bytes_max = ARENA_BYTES_MAX,
         .requests_in_flight_max = REQUESTS_IN_FLIGHT_MAX,
-        .connections_max = (uint32_t)c->max_connections,
+        .connection_limits = rl_settings_connection_limits(c),
         .idle_ns_max = c->connections_max_idle_ms < 0 ? 0 : c->connections_max_idle_ms * 1000000,
         .send_buffer_bytes = c->socket_send_buffer_bytes,
         .receive_buffer_bytes = c->socket_receive_buffer_bytes,

@@ -102,10 +102,21 @@ void rl_settings_resolve(void *arg, const void *opaque, const struct rl_topic_ov
     rl_topic_config_resolve(&settings->config, rl_settings_pairs(overrides), count, ret_config);
 }
 
+struct rl_connection_limits rl_settings_connection_limits(const struct rl_config *config)
+{
+    return (struct rl_connection_limits){
+        .total_max = (uint32_t)config->max_connections,
+        .per_address_max = (uint32_t)config->max_connections_per_ip,
+        .address_overrides = config->max_connections_per_ip_overrides,
+        .per_second_max = (uint32_t)config->max_connection_creation_rate,
+    };
+}
+
 void rl_settings_applied(struct rl_shard *shard, const void *opaque)
 {
     const struct rl_config *config = &((const struct rl_settings *)opaque)->config;
-    rl_net_set_connections_max(shard, (uint32_t)config->max_connections);
+    const struct rl_connection_limits limits = rl_settings_connection_limits(config);
+    rl_net_set_connection_limits(shard, &limits);
     rl_log_manager_set_producer_expiration(shard, config->producer_id_expiration_ms);
 }
 

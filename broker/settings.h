@@ -22,6 +22,9 @@ void rl_settings_resolve(void *arg, const void *settings, const struct rl_topic_
 /* Each shard: what the folders below keep of the configuration follows. */
 void rl_settings_applied(struct rl_shard *shard, const void *settings);
 
+/* What net/ is told of the configuration; lends its texts. */
+struct rl_connection_limits rl_settings_connection_limits(const struct rl_config *config);
+
 /* Overrides as the configuration's functions read them. */
 const struct rl_config_pair *rl_settings_pairs(const struct rl_topic_override *overrides);
 /* What was set at run time for this resource; NULL: nothing.  On the shard, from its image. */

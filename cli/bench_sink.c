@@ -339,7 +339,7 @@ static rl_status sink_start(struct rl_shard *shard, void *arg)
         .handler = sink_handle, .handler_arg = sink,
         .frame_bytes_max = FRAME_BYTES_MAX, .request_bytes_max = SIZE_MAX,
         .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = RL_BENCH_IN_FLIGHT_MAX,
-        .connections_max = RL_BENCH_CONNECTIONS_MAX, .send_buffer_bytes = -1,
+        .connection_limits = RL_CONNECTION_LIMITS(RL_BENCH_CONNECTIONS_MAX), .send_buffer_bytes = -1,
         .receive_buffer_bytes = -1, .backlog = 1024,
     });
     if (status == RL_OK)

@@ -100,6 +100,16 @@ rl_status rl_socket_resolve(const char *host, uint16_t port, void *ret_address)
     return status;
 }
 
+bool rl_address_canonical(const char *text, char host[RL_ADDRESS_BYTES])
+{
+    struct in6_addr address;
+
+    if (inet_pton(AF_INET, text, &address) == 1)
+        return inet_ntop(AF_INET, &address, host, RL_ADDRESS_BYTES) != NULL;
+    return inet_pton(AF_INET6, text, &address) == 1 &&
+           inet_ntop(AF_INET6, &address, host, RL_ADDRESS_BYTES) != NULL;
+}
+
 /* ---- the real kernel ---- */
 
 static int socket_option(int fd, int level, int name, int value)

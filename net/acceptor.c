@@ -4,19 +4,21 @@
  * connections and posts a handover there.  That shard opens the connection and keeps the
  * handover; when the socket is closed it posts it back, and shard 0 counts down.
  *
- * Failures: too many connections (max.connections): the socket is closed at once.  Accept fails
- * (EMFILE and the like): it is tried again after a pause, since clients that are let in one by
- * one would only meet the same end.  Each has one rate-limited line.  At stop a socket whose
+ * Failures: too many connections (quota.c): the socket is closed at once.  They come too fast, or
+ * accept fails (EMFILE and the like): accepting pauses, and the kernel's queue holds who comes;
+ * clients that are let in one by one would only meet the same end.  Each has one rate-limited line.  At stop a socket whose
  * handover has not arrived yet is left to the end of the process; drain leaves none. */
 #include "core/logger.h"
 #include "core/memory.h"
 #include "net/connection.h"
+#include "net/quota.h"
 
 #define ACCEPT_RETRY_NS ((int64_t)100 * 1000 * 1000)
 
 struct rl_handover {
     struct rl_msg msg;                  /* shard 0 -> connection's shard -> shard 0 */
-    struct rl_list link;                /* shard 0 only */
+    struct rl_list link;                /* shard 0 only, like the next */
+    struct rl_quota_peer *peer;
     uint32_t shard_index;
     uint32_t listener_index;
     int fd;
@@ -29,6 +31,7 @@ struct rl_listener {
     int fd;
     bool armed;                         /* the accept is in flight */
     bool stopping;
+    int64_t pause_ns;                   /* accepting ends for so long, because they come too fast */
     struct rl_op op;
     struct rl_timer retry_timer;
 };
@@ -36,7 +39,7 @@ struct rl_listener {
 struct rl_acceptor {
     struct rl_list listeners;
     struct rl_list handovers;           /* one per connection of all shards */
-    uint32_t connection_count;          /* their count */
+    struct rl_quota quota;
     uint32_t shard_counts[RL_SHARDS_MAX];
 };
 
@@ -64,7 +67,7 @@ static void handover_closed(struct rl_shard *shard, struct rl_msg *msg)
 
     RL_ASSERT(acceptor->shard_counts[handover->shard_index] > 0);
     acceptor->shard_counts[handover->shard_index]--;
-    acceptor->connection_count--;
+    rl_quota_give(&acceptor->quota, handover->peer);
     rl_list_remove(&handover->link);
     rl_free(handover);
 }
@@ -91,24 +94,46 @@ static uint32_t acceptor_pick_shard(const struct rl_acceptor *acceptor, uint32_t
     return best;
 }
 
+/* NULL: this connection is one too many. */
+static struct rl_quota_peer *acceptor_admit(struct rl_acceptor *acceptor, struct rl_shard *shard,
+                                            int fd)
+{
+    struct rl_quota_peer *peer = NULL;
+    char host[RL_HOST_BYTES];
+    uint16_t port;
+
+    rl_socket_address(shard, fd, true, host, sizeof host, &port);
+    switch (rl_quota_take(&acceptor->quota, host, &peer)) {
+    case RL_QUOTA_GRANTED:
+        break;
+    case RL_QUOTA_TOO_MANY:
+        RL_WARN_EVERY(10, "net", "refused a connection of %s: %u are open (max.connections)", host,
+                      acceptor->quota.count);
+        break;
+    case RL_QUOTA_TOO_MANY_OF_ADDRESS:
+        RL_WARN_EVERY(10, "net", "refused a connection of %s: it has %u (max.connections.per.ip)",
+                      host, rl_quota_address_max(&acceptor->quota, host));
+        break;
+    }
+    return peer;
+}
+
 static void listener_accepted(struct rl_listener *listener, int fd)
 {
     struct rl_net *net = listener->net;
     struct rl_acceptor *acceptor = net->acceptor;
     struct rl_shard *shard = net->shard;
 
-    if (acceptor->connection_count >= net->options.connections_max) {
-        RL_WARN_EVERY(10, "net", "refused a connection: %u are open (max.connections)",
-                      acceptor->connection_count);
+    struct rl_quota_peer *peer = acceptor_admit(acceptor, shard, fd);
+    if (peer == NULL) {
         rl_socket_close(shard, fd);
         return;
     }
     struct rl_handover *handover = rl_alloc(sizeof *handover);
     *handover = (struct rl_handover){ .msg = { .handle = handover_open }, .fd = fd,
                                       .shard_index = acceptor_pick_shard(acceptor, shard->count),
-                                      .listener_index = listener->index };
+                                      .listener_index = listener->index, .peer = peer };
     rl_list_push_back(&acceptor->handovers, &handover->link);
-    acceptor->connection_count++;
     acceptor->shard_counts[handover->shard_index]++;
     if (handover->shard_index == 0)
         handover_open(shard, &handover->msg);
@@ -143,6 +168,22 @@ static void listener_on_retry(struct rl_timer *timer)
     listener_submit(timer->arg);
 }
 
+/* A socket came: if they come too fast, accept no more for a while. */
+static void listener_watch_rate(struct rl_listener *listener)
+{
+    struct rl_net *net = listener->net;
+    int64_t pause_ns = rl_quota_accepted(&net->acceptor->quota, net->shard->now_ns);
+
+    if (pause_ns == 0)
+        return;
+    RL_WARN_EVERY(10, "net", "connections come faster than %u a second "
+                  "(max.connection.creation.rate): accepting pauses",
+                  net->acceptor->quota.limits.per_second_max);
+    if (listener->pause_ns == 0 && listener->armed)
+        rl_cancel(net->shard, &listener->op);
+    listener->pause_ns = pause_ns;
+}
+
 static void listener_on_accept(struct rl_op *op)
 {
     struct rl_listener *listener = op->arg;
@@ -155,19 +196,25 @@ static void listener_on_accept(struct rl_op *op)
         rl_socket_close(shard, op->ret_fd);
     else if (status == RL_OK)
         listener_accepted(listener, op->ret_fd);
+    else if (status == RL_ECANCELLED && listener->pause_ns != 0)
+        status = RL_OK;                 /* our own doing */
     else if (status == RL_EMFILE)
         RL_ERROR_EVERY(10, "net", "cannot accept connections: %s; raise the limit of open files "
                        "(LimitNOFILE, ulimit -n)", rl_status_text(status));
     else if (!listener->stopping)
         RL_ERROR_EVERY(10, "net", "cannot accept connections: %s", rl_status_text(status));
+    if (op->status == RL_OK && !listener->stopping)
+        listener_watch_rate(listener);
     if (listener->armed)
         return;
+    int64_t pause_ns = status == RL_OK ? listener->pause_ns : ACCEPT_RETRY_NS;
+    listener->pause_ns = 0;
     if (listener->stopping)
         listener_free(listener);
-    else if (status == RL_OK)
+    else if (pause_ns == 0)
         listener_submit(listener);
     else
-        rl_timer_start(shard, &listener->retry_timer, shard->now_ns + ACCEPT_RETRY_NS);
+        rl_timer_start(shard, &listener->retry_timer, shard->now_ns + pause_ns);
 }
 
 rl_status rl_net_listen(struct rl_shard *shard, uint32_t listener_index, const char *host,
@@ -213,6 +260,15 @@ void rl_acceptor_start(struct rl_net *net)
     net->acceptor = rl_alloc_zero(1, sizeof *net->acceptor);
     rl_list_init(&net->acceptor->listeners);
     rl_list_init(&net->acceptor->handovers);
+    rl_quota_init(&net->acceptor->quota, &net->options.connection_limits,
+                  rl_shard_random(net->shard));
+    net->options.connection_limits.address_overrides = NULL;    /* lent to us until here */
+}
+
+void rl_net_set_connection_limits(struct rl_shard *shard, const struct rl_connection_limits *limits)
+{
+    if (shard->index == 0)
+        rl_quota_set(&rl_net_of(shard)->acceptor->quota, limits);
 }
 
 void rl_acceptor_stop(struct rl_net *net)
@@ -225,6 +281,7 @@ void rl_acceptor_stop(struct rl_net *net)
         listener_free(RL_LIST_ENTRY(node, struct rl_listener, link));
     while ((node = rl_list_pop_front(&net->acceptor->handovers)) != NULL)
         rl_free(RL_LIST_ENTRY(node, struct rl_handover, link));
+    rl_quota_done(&net->acceptor->quota);
     rl_free(net->acceptor);
     net->acceptor = NULL;
 }

@@ -206,11 +206,6 @@ size_t rl_net_reply_bytes_left(const struct rl_shard *shard)
     return RL_NET_REPLY_BYTES_MAX - RL_MIN(rl_net_of(shard)->reply_bytes, RL_NET_REPLY_BYTES_MAX);
 }
 
-void rl_net_set_connections_max(struct rl_shard *shard, uint32_t connections_max)
-{
-    rl_net_of(shard)->options.connections_max = connections_max;
-}
-
 uint32_t rl_net_connection_count(const struct rl_shard *shard)
 {
     return rl_net_of(shard)->connection_count;

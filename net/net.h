@@ -25,6 +25,7 @@
 #include "io/send_path.h"
 #include "io/shard.h"
 #include "io/socket.h"
+#include "net/quota.h"
 
 #define RL_CONNECTION_MAGIC 0x6e6e6f63u /* "conn" */
 #define RL_REQUEST_MAGIC 0x74736571u    /* "qest" */
@@ -45,7 +46,7 @@ struct rl_net_options {
                                            may be passed by one frame.  SIZE_MAX: no limit */
     size_t arena_bytes_max;             /* decode memory of one request */
     uint32_t requests_in_flight_max;    /* per connection */
-    uint32_t connections_max;           /* per broker */
+    struct rl_connection_limits connection_limits;      /* of the broker; copied */
     int64_t idle_ns_max;                /* connections.max.idle.ms; 0: never */
     int send_buffer_bytes, receive_buffer_bytes;        /* -1: the kernel's */
     int backlog;
@@ -128,8 +129,8 @@ void rl_connection_peer_address(const struct rl_connection *connection, char hos
  * add to those that the kernel has not taken yet (256 MiB).  A goal, not a limit: who makes large
  * replies makes them smaller as it shrinks. */
 size_t rl_net_reply_bytes_left(const struct rl_shard *shard);
-/* Other bounds from now on, for new connections. */
-void rl_net_set_connections_max(struct rl_shard *shard, uint32_t connections_max);
+/* Other bounds from now on, for new connections.  Copied.  Does something on shard 0 only. */
+void rl_net_set_connection_limits(struct rl_shard *shard, const struct rl_connection_limits *limits);
 /* Connections on this shard. */
 uint32_t rl_net_connection_count(const struct rl_shard *shard);
 

@@ -72,7 +72,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     RL_ASSERT(rl_net_start(shard, &(struct rl_net_options){
         .handler = rl_dispatch, .frame_bytes_max = (size_t)c->socket_request_max_bytes,
         .request_bytes_max = SIZE_MAX, .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 64,
-        .connections_max = 100, .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 50 }) == RL_OK);
+        .connection_limits = RL_CONNECTION_LIMITS(100), .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 50 }) == RL_OK);
     rl_fetch_sessions_start(shard, (uint32_t)c->max_incremental_fetch_session_cache_slots);
     return rl_replica_manager_start(shard, &(struct rl_replica_manager_options){
         .data_dir = DATA_DIR, .log_start = b->log_start, .node_id = 1,

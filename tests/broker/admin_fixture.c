@@ -263,7 +263,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     shard->context[RL_CONTEXT_METADATA] = &admin.metadata;
     return rl_net_start(shard, &(struct rl_net_options){
         .handler = rl_dispatch, .frame_bytes_max = 100u << 20, .request_bytes_max = 256u << 20,
-        .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 16, .connections_max = 100,
+        .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 16, .connection_limits = RL_CONNECTION_LIMITS(100),
         .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 10 });
 }
 

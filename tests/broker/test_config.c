@@ -91,7 +91,11 @@ Test(config, defaults)
     cr_assert_eq(config.socket_send_buffer_bytes, 102400);
     cr_assert_eq(config.socket_receive_buffer_bytes, 102400);
     cr_assert_eq(config.socket_listen_backlog_size, 50);
-    cr_assert_eq(config.max_connections, INT32_MAX);
+    cr_assert_eq(config.max_connections, 20000);
+    cr_assert_eq(config.max_connections_per_ip, 20000);
+    cr_assert_str_eq(config.max_connections_per_ip_overrides, "");
+    cr_assert_eq(config.max_connection_creation_rate, 20000);
+    cr_assert_eq(config.queued_max_request_bytes, 268435456);
     cr_assert_eq(config.connections_max_idle_ms, 600000);
     cr_assert_eq(config.log_retention_check_interval_ms, 300000);
     cr_assert_eq(config.producer_id_expiration_ms, 86400000);
@@ -141,7 +145,9 @@ Test(config, every_honoured_key_arrives)
          "default.replication.factor=2\nauto.create.topics.enable=FALSE\n"
          "delete.topic.enable = false\nfetch.max.bytes=2048\nsocket.request.max.bytes=99999\n"
          "socket.send.buffer.bytes=-1\nsocket.receive.buffer.bytes=5\n"
-         "socket.listen.backlog.size=6\nmax.connections=8\nconnections.max.idle.ms=-1\n"
+         "socket.listen.backlog.size=6\nmax.connections=8\n"
+         "max.connections.per.ip=9\nmax.connections.per.ip.overrides=10.0.0.1:5, [::1]:6\n"
+         "max.connection.creation.rate=11\nqueued.max.request.bytes=99999\nconnections.max.idle.ms=-1\n"
          "log.retention.check.interval.ms=9\nproducer.id.expiration.ms=10\nringlog.shards=128\n"
          "ringlog.log.tail.bytes=0\nringlog.io=uring\nringlog.acks.all.sync=false\n"
          "log.retention.bytes=11\nlog.segment.bytes=14\nlog.index.interval.bytes=12\n"
@@ -167,6 +173,10 @@ Test(config, every_honoured_key_arrives)
     cr_assert_eq(config.socket_receive_buffer_bytes, 5);
     cr_assert_eq(config.socket_listen_backlog_size, 6);
     cr_assert_eq(config.max_connections, 8);
+    cr_assert_eq(config.max_connections_per_ip, 9);
+    cr_assert_str_eq(config.max_connections_per_ip_overrides, "10.0.0.1:5, [::1]:6");
+    cr_assert_eq(config.max_connection_creation_rate, 11);
+    cr_assert_eq(config.queued_max_request_bytes, 99999);
     cr_assert_eq(config.connections_max_idle_ms, -1);
     cr_assert_eq(config.log_retention_check_interval_ms, 9);
     cr_assert_eq(config.producer_id_expiration_ms, 10);
@@ -397,6 +407,18 @@ Test(config, one_open_listener_among_several_is_named)
                    "write and delete everything");
 }
 
+Test(config, request_memory_follows_the_largest_request)
+{
+    load("socket.request.max.bytes=300000000\n");
+    finish();
+    cr_assert_eq(config.queued_max_request_bytes, 300000000);
+    rl_config_done(&config);
+    rl_config_init(&config, 4);
+    load("queued.max.request.bytes=0\n");
+    finish();
+    cr_assert_eq(config.queued_max_request_bytes, -1);
+}
+
 Test(config, topics_by_asking_beyond_loopback_only_when_set)
 {
     load("listeners=PLAINTEXT://:9092\nauto.create.topics.enable=true\n");
@@ -451,6 +473,14 @@ static const struct {
       "SSL, which ringlog does not support yet; only PLAINTEXT is" },
     { "advertised.listeners=PLAINTEXT://0.0.0.0:1", "x.properties:1: advertised.listeners: cannot "
       "use the nonroutable meta-address 0.0.0.0. Use a routable IP address." },
+    { "queued.max.request.bytes=99999", "x.properties:1: queued.max.request.bytes is 99999, but must "
+      "be at least socket.request.max.bytes (104857600)" },
+    { "max.connections.per.ip.overrides=host:5", "x.properties:1: Invalid value host:5 for "
+      "configuration max.connections.per.ip.overrides: it must be a list of ADDRESS:LIMIT with "
+      "numeric addresses (allowed: address:limit,address:limit,...)" },
+    { "max.connections.per.ip.overrides=::1:5,1.2.3.4", "x.properties:1: Invalid value ::1:5,1.2.3.4 "
+      "for configuration max.connections.per.ip.overrides: it must be a list of ADDRESS:LIMIT with "
+      "numeric addresses (allowed: address:limit,address:limit,...)" },
     { "inter.broker.listener.name=A", "x.properties:1: inter.broker.listener.name: A is not a name "
       "in listeners" },
 };

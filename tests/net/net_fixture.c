@@ -296,7 +296,7 @@ struct rl_net_options fixture_options(void)
         .request_bytes_max = (size_t)64 * 1024 * 1024,
         .arena_bytes_max = (size_t)1024 * 1024,
         .requests_in_flight_max = 1000,
-        .connections_max = 1000,
+        .connection_limits = RL_CONNECTION_LIMITS(1000),
         .idle_ns_max = (int64_t)600 * 1000 * 1000 * 1000,
         .send_buffer_bytes = -1,
         .receive_buffer_bytes = -1,

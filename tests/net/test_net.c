@@ -297,7 +297,7 @@ Test(net_limits, connections_max_closes_the_next_one, .fini = stop)
     struct rl_net_options options = fixture_options();
     struct client clients[4];
 
-    options.connections_max = 3;
+    options.connection_limits.total_max = 3;
     fixture_start(&f, 2, &options);
     for (size_t i = 0; i < 4; i++) {
         clients[i] = client_open(&f);
@@ -310,6 +310,57 @@ Test(net_limits, connections_max_closes_the_next_one, .fini = stop)
     cr_assert(client_read(&again));
     client_close(&again);
     for (size_t i = 1; i < 4; i++)
+        client_close(&clients[i]);
+}
+
+/* Many clients at once: the kernel keeps those for whom it is too early. */
+Test(net_limits, a_flood_is_accepted_at_its_rate, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct client clients[40];
+    struct bytes out = { 0 };
+
+    options.connection_limits.per_second_max = 10;
+    fixture_start(&f, 2, &options);
+    bytes_frame(&out, 'e', 20, 1);
+    for (size_t i = 0; i < 40; i++) {
+        clients[i] = client_open(&f);
+        client_write_some(&clients[i], out.data, out.count);
+    }
+    uint64_t handled = f.handled;
+    cr_assert(handled >= 10 && handled < 20, "%llu", (unsigned long long)handled);
+    cr_assert(strstr(f.log, "max.connection.creation.rate") != NULL);
+    cr_assert(client_got(&clients[0], &out));
+    for (size_t k = 0; k < 100 && f.handled < 40; k++) {
+        uint64_t before = f.handled;
+        fixture_advance(&f, 100 * 1000 * 1000);
+        cr_assert_leq(f.handled - before, 2);
+    }
+    for (size_t i = 1; i < 40; i++)
+        cr_assert(client_got(&clients[i], &out));
+    for (size_t i = 0; i < 40; i++)
+        client_close(&clients[i]);
+    bytes_free(&out);
+}
+
+Test(net_limits, connections_of_one_address, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct client clients[3];
+
+    options.connection_limits.per_address_max = 2;
+    fixture_start(&f, 2, &options);
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = client_open(&f);
+        cr_assert_eq(client_read(&clients[i]), i < 2);
+    }
+    cr_assert(strstr(f.log, "max.connections.per.ip") != NULL);
+    struct rl_connection_limits wider = RL_CONNECTION_LIMITS(10);
+    rl_net_set_connection_limits(rl_shard_set_get(f.set, 0), &wider);
+    client_close(&clients[2]);
+    clients[2] = client_open(&f);
+    cr_assert(client_read(&clients[2]));
+    for (size_t i = 0; i < 3; i++)
         client_close(&clients[i]);
 }
 

@@ -58,7 +58,7 @@ static bool server_start(struct server *server, uint32_t shard_count, size_t req
 
     server->options = (struct rl_net_options){
         .handler = echo, .frame_bytes_max = 100 * MIB, .request_bytes_max = request_bytes_max,
-        .arena_bytes_max = MIB, .requests_in_flight_max = 64, .connections_max = 100,
+        .arena_bytes_max = MIB, .requests_in_flight_max = 64, .connection_limits = RL_CONNECTION_LIMITS(100),
         .idle_ns_max = (int64_t)600 * 1000 * 1000 * 1000, .send_buffer_bytes = -1,
         .receive_buffer_bytes = -1, .backlog = 16,
     };

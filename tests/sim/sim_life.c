@@ -94,7 +94,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     rl_log_manager_of(shard)->save_bytes = SAVE_BYTES;
     status = rl_net_start(shard, &(struct rl_net_options){
         .handler = rl_dispatch, .frame_bytes_max = 1 << 20, .request_bytes_max = 4 << 20,
-        .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 64, .connections_max = 100,
+        .arena_bytes_max = ARENA_BYTES_MAX, .requests_in_flight_max = 64, .connection_limits = RL_CONNECTION_LIMITS(100),
         .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 50 });
     if (status != RL_OK)
         return status;
