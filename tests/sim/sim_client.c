@@ -240,15 +240,34 @@ static void read_failed(struct sim *sim, uint32_t partition, const char *what, i
         sim_fail(sim, "partition %u: %s answers error %d", partition, what, error);
 }
 
+/* What the reply says of a partition: those of one topic may come together, and in another order. */
+static const struct rl_fetch_response_partition *fetched_of(struct sim *sim, uint32_t partition,
+                                                            const struct rl_fetch_response *reply)
+{
+    const struct rl_fetch_response_partition *found = NULL;
+    struct rl_slice name = rl_slice_of_string(topic_of(sim, partition));
+
+    for (int32_t t = 0; t < reply->responses_count; t++) {
+        const struct rl_fetch_response_topic *topic = &reply->responses[t];
+        for (int32_t i = 0; rl_slice_equal(topic->topic, name) && i < topic->partitions_count; i++) {
+            if (topic->partitions[i].partition_index != sim->model.partitions[partition].index)
+                continue;
+            if (found != NULL)
+                sim_fail(sim, "partition %u is in a fetch reply twice", partition);
+            found = &topic->partitions[i];
+        }
+    }
+    if (found == NULL)
+        sim_fail(sim, "partition %u is not in a fetch reply", partition);
+    return found;
+}
+
 static void on_fetched(struct sim *sim, struct sim_client *c, const struct sim_call *call,
                        const struct rl_fetch_response *reply)
 {
-    for (uint32_t i = 0; i < call->count && (int32_t)i < reply->responses_count; i++) {
+    for (uint32_t i = 0; i < call->count; i++) {
         const struct sim_call_item *item = &call->items[i];
-        const struct rl_fetch_response_partition *part = reply->responses[i].partitions;
-        if (reply->responses[i].partitions_count != 1 ||
-            part->partition_index != sim->model.partitions[item->partition].index)
-            sim_fail(sim, "a fetch reply for another partition");
+        const struct rl_fetch_response_partition *part = fetched_of(sim, item->partition, reply);
         if (part->error_code != 0) {
             read_failed(sim, item->partition, "a fetch", part->error_code);
             continue;
