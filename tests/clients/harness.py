@@ -180,13 +180,13 @@ def owned(broker):
         raise Skipped("needs a broker of its own")
 
 
-CASES = []      # (suite, what, function, timeout_seconds, settings) in order of definition
+CASES = []      # (suite, what, function, timeout_seconds, settings, once) in order of definition
 
 
-def case(suite, what, timeout=60, settings=()):
-    """Register function(broker) as one case."""
+def case(suite, what, timeout=60, settings=(), once=False):
+    """Register function(broker) as one case; once: in the first of the runs only."""
     def register(function):
-        CASES.append((suite, what, function, timeout, tuple(settings)))
+        CASES.append((suite, what, function, timeout, tuple(settings), once))
         return function
     return register
 
@@ -202,7 +202,7 @@ def new_topic(word):
     return f"{word}-{_run_id}-{_topics}"
 
 
-def checks_by_program(suite, names, command, timeout=120, prefix=""):
+def checks_by_program(suite, names, command, timeout=120, prefix="", once=False):
     """Register one case per name; all of them are done by one run of one program.
 
     command(broker) gives the command line.  The program prints `ok NAME`, `FAILED NAME: reason`
@@ -238,4 +238,4 @@ def checks_by_program(suite, names, command, timeout=120, prefix=""):
         return one
 
     for name in names:
-        case(suite, prefix + name, timeout=timeout + 10)(make(name))
+        case(suite, prefix + name, timeout=timeout + 10, once=once)(make(name))

@@ -1,60 +1,59 @@
-"""tests/clients/suite_java.py — Apache Kafka's Java client: java/JavaClient.java.
+"""tests/clients/suite_java.py — Apache Kafka's Java client, 4.3.1 and 3.9: java/JavaClient.java.
 
-The jars named in java/pom.xml come by Maven into build/clients/jars, once; the two programs are
-compiled into build/clients/classes.
+The jars named in java/pom.xml come by Maven into build/clients/jars, once, those of pom-3.9.xml into
+jars-3.9; our programs are compiled into build/clients/classes and classes-3.9.
 """
 import glob
 import os
 
-from harness import BUILD, HERE, Failed, checks_by_program, new_topic, run
+from harness import BUILD, HERE, Failed, case, checks_by_program, new_topic, run
+from reconnect import cut_in_the_middle
 
-JARS = os.path.join(BUILD, "jars")
-CLASSES = os.path.join(BUILD, "classes")
 SOURCES = os.path.join(HERE, "java")
-POM = os.path.join(SOURCES, "pom.xml")
+CURRENT, OLD = "", "-3.9"
 
 
 def newest(paths):
     return max((os.path.getmtime(p) for p in paths), default=0)
 
 
-_fetch_failure = None
+_fetch_failures = {}
 
 
-def jars():
+def jars(version=CURRENT):
     """Kafka's jars and what they need, fetched once; returns the class path."""
-    global _fetch_failure
-    if _fetch_failure:
-        raise _fetch_failure
-    mark = os.path.join(JARS, ".complete")
-    if newest([mark] if os.path.exists(mark) else []) < os.path.getmtime(POM):
+    if version in _fetch_failures:
+        raise _fetch_failures[version]
+    folder, pom = os.path.join(BUILD, f"jars{version}"), os.path.join(SOURCES, f"pom{version}.xml")
+    mark = os.path.join(folder, ".complete")
+    if newest([mark] if os.path.exists(mark) else []) < os.path.getmtime(pom):
         for attempt in (1, 2):      # a package mirror may hiccup
             try:
-                run(["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies",
-                     f"-DoutputDirectory={JARS}"], timeout=600)
+                run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies",
+                     f"-DoutputDirectory={folder}"], timeout=600)
                 break
             except Failed as failure:
                 if attempt == 2:
-                    _fetch_failure = Failed("Maven cannot fetch Kafka's jars: is there a network "
-                                            f"to Maven Central?\n{str(failure)[:300]}")
-                    raise _fetch_failure from None
+                    _fetch_failures[version] = Failed("Maven cannot fetch Kafka's jars: is there a "
+                                                      f"network to Maven Central?\n{str(failure)[:300]}")
+                    raise _fetch_failures[version] from None
         with open(mark, "w", encoding="utf-8"):
             pass
-    return f"{JARS}/*"
+    return f"{folder}/*"
 
 
-def java_command(program, *arguments, heap="700m"):
+def java_command(program, *arguments, heap="700m", version=CURRENT):
     """The command line of one of our programs or of one of Kafka's tools."""
-    path = jars()
+    path, classes = jars(version), os.path.join(BUILD, f"classes{version}")
     sources = glob.glob(f"{SOURCES}/*.java")
-    if newest(glob.glob(f"{CLASSES}/*.class")) < newest(sources):
-        run(["javac", "-cp", path, "-d", CLASSES, *sources], timeout=120)
+    if newest(glob.glob(f"{classes}/*.class")) < newest(sources):
+        run(["javac", "-cp", path, "-d", classes, *sources], timeout=120)
     return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{CLASSES}:{path}",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{classes}:{path}",
             program, *arguments]
 
 
-checks_by_program("java", [
+CHECKS = [
     "producer with default settings (acks=all, idempotent)",
     "acks 0, 1, all",
     "codecs none gzip snappy lz4 zstd",
@@ -75,4 +74,18 @@ checks_by_program("java", [
     "Admin lists offsets by every spec",
     "Admin deletes records",
     "Admin describes the cluster",
-], lambda broker: java_command("JavaClient", broker.address, new_topic("java")), timeout=180)
+]
+
+
+def client(suite, version, once=False):
+    checks_by_program(suite, CHECKS, lambda broker: java_command(
+        "JavaClient", broker.address, new_topic(suite), version=version), timeout=180, once=once)
+
+    @case(suite, "kill -9: producer and consumer reconnect, nothing lost", timeout=150, once=once)
+    def reconnects(broker):
+        cut_in_the_middle(broker, java_command("ReconnectClient", broker.address,
+                                               new_topic(f"{suite}-cut"), version=version))
+
+
+client("java", CURRENT)
+client("java-3.9", OLD, once=True)

@@ -54,7 +54,7 @@ async function connect(address) {
         headers: r.headers.map(([name, value]) => [name.toString(), value])
       }))).filter(r => r.offset >= offset)     // a batch may begin before what was asked
     },
-    createPartitions: (topic, count) => admin.createPartitions({ topics: [{ name: topic, count, assignments: [] }] }),
+    createPartitions: (topic, count) => admin.createPartitions({ topics: [{ name: topic, count }] }),
     async partitions(topic) {
       return (await admin.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic).partitionsCount
     },
