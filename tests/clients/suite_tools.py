@@ -1,9 +1,11 @@
 """tests/clients/suite_tools.py — Apache Kafka's own command line tools, 4.3.1, from its jars."""
 import glob
+import json
 import os
 import re
+import tempfile
 
-from harness import Skipped, case, expect, expect_equal, new_topic, owned, run
+from harness import case, expect, expect_equal, new_topic, owned, run
 from suite_java import java_command
 
 
@@ -40,10 +42,7 @@ def kafka_topics(broker):
 def kafka_topics_alter(broker):
     topic = new_topic("alter")
     topics(broker, "--create", "--topic", topic, "--partitions", "1")
-    done = topics(broker, "--alter", "--topic", topic, "--partitions", "5", check=False)
-    if b"UnsupportedVersionException" in done.stdout + done.stderr:
-        raise Skipped("the broker does not announce CreatePartitions")
-    expect_equal(done.returncode, 0, f"exit code {done.stdout + done.stderr}")
+    topics(broker, "--alter", "--topic", topic, "--partitions", "5")
     text = topics(broker, "--describe", "--topic", topic).stdout.decode()
     expect("PartitionCount: 5" in text, text)
 
@@ -132,3 +131,92 @@ def dump_log(broker):
                 expect("passed sanity check" in text, f"{os.path.basename(index)}: {text[-400:]}")
     finally:
         broker.start()
+
+
+@case("tools", "kafka-verifiable-producer: every send acknowledged", timeout=60)
+def verifiable_producer(broker):
+    topic = new_topic("verifiable")
+    topics(broker, "--create", "--topic", topic, "--partitions", "3")
+    done = tool("org.apache.kafka.tools.VerifiableProducer", "--bootstrap-server", broker.address,
+                "--topic", topic, "--max-messages", "1000", "--value-prefix", "7", "--repeating-keys", "5")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    sent = [e for e in events if e["name"] == "producer_send_success"]
+    expect_equal(sorted(int(e["value"].split(".")[1]) for e in sent), list(range(1000)), "acknowledged")
+    expect(not [e for e in events if e["name"] == "producer_send_error"], f"errors: {events[-3:]}")
+    by_partition = {}
+    for event in sent:
+        by_partition.setdefault(event["partition"], []).append(event["offset"])
+    for partition, offsets in by_partition.items():
+        expect_equal(sorted(offsets), list(range(len(offsets))), f"offsets of partition {partition}")
+
+
+@case("tools", "kafka-log-dirs: sizes of partitions", timeout=60)
+def log_dirs(broker):
+    topic = new_topic("sized")
+    topics(broker, "--create", "--topic", topic, "--partitions", "2")
+    tool("org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", "1000",
+         "--record-size", "1000", "--throughput", "-1", "--bootstrap-server", broker.address)
+    text = tool("org.apache.kafka.tools.LogDirsCommand", "--bootstrap-server", broker.address,
+                "--describe", "--topic-list", topic).stdout.decode()
+    told = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+    directories = told["brokers"][0]["logDirs"]
+    expect(len(directories) == 1 and directories[0]["error"] is None, text)
+    sizes = {p["partition"]: p["size"] for p in directories[0]["partitions"]}
+    expect_equal(sorted(sizes), [f"{topic}-0", f"{topic}-1"], "partitions")
+    expect(sum(sizes.values()) > 1_000_000, f"sizes {sizes}")
+    expect(all(not p["isFuture"] and p["offsetLag"] == 0 for p in directories[0]["partitions"]), text)
+    if broker.owned:
+        for name, size in sizes.items():
+            stored = sum(os.path.getsize(f) for f in glob.glob(f"{broker.data}/{name}/*.log"))
+            expect(0 < size <= stored, f"{name}: told {size}, on disk {stored}")
+
+
+@case("tools", "kafka-configs: add, describe, delete for a topic and the broker", timeout=120)
+def configs(broker):
+    def command(*arguments, check=True):
+        return tool("kafka.admin.ConfigCommand", "--bootstrap-server", broker.address, *arguments, check=check)
+    topic = new_topic("configured")
+    topics(broker, "--create", "--topic", topic, "--config", "retention.ms=7200000")
+    of_topic = ("--entity-type", "topics", "--entity-name", topic)
+    command(*of_topic, "--alter", "--add-config", "max.message.bytes=2000,segment.bytes=2097152",
+            "--delete-config", "retention.ms")
+    text = command(*of_topic, "--describe").stdout.decode()
+    expect("max.message.bytes=2000 " in text and "segment.bytes=2097152 " in text, text)
+    expect("retention.ms=" not in text, f"retention.ms is still there: {text}")
+    bad = command(*of_topic, "--alter", "--add-config", "retention.ms=soon", check=False)
+    expect(bad.returncode != 0 and b"InvalidConfigurationException" in bad.stdout + bad.stderr,
+           f"a bad value: {bad.stdout + bad.stderr}")
+    everywhere = ("--entity-type", "brokers", "--entity-default")
+    command(*everywhere, "--alter", "--add-config", "log.retention.ms=86400000")
+    text = command(*everywhere, "--describe").stdout.decode()
+    expect("log.retention.ms=86400000 " in text, text)
+    text = command(*of_topic, "--describe", "--all").stdout.decode()
+    expect("retention.ms=86400000 " in text, f"the topic does not follow the broker: {text}")
+    command(*everywhere, "--alter", "--delete-config", "log.retention.ms")
+    text = command(*everywhere, "--describe").stdout.decode()
+    expect("log.retention.ms=" not in text, text)
+
+
+@case("tools", "kafka-delete-records, kafka-get-offsets", timeout=60)
+def delete_records(broker):
+    topic = new_topic("deleted")
+    topics(broker, "--create", "--topic", topic, "--partitions", "2")
+    tool("org.apache.kafka.tools.VerifiableProducer", "--bootstrap-server", broker.address, "--topic",
+         topic, "--max-messages", "200")
+    wanted = [{"topic": topic, "partition": 0, "offset": 10}, {"topic": topic, "partition": 1, "offset": -1}]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"version": 1, "partitions": wanted}, file)
+        file.flush()
+        text = tool("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", broker.address,
+                    "--offset-json-file", file.name).stdout.decode()
+    lows = dict(re.findall(rf"partition: {topic}-(\d)\s+low_watermark: (\d+)", text))
+    expect_equal(lows.get("0"), "10", f"low watermark of partition 0: {text}")
+    text = tool("org.apache.kafka.tools.GetOffsetShell", "--bootstrap-server", broker.address, "--topic",
+                topic, "--time", "earliest").stdout.decode()
+    found = dict(re.findall(rf"^{topic}:(\d):(\d+)$", text, re.M))
+    expect_equal(found, lows, "earliest offsets")
+    text = tool("org.apache.kafka.tools.GetOffsetShell", "--bootstrap-server", broker.address, "--topic",
+                topic, "--time", "latest").stdout.decode()
+    ends = {p: int(o) for p, o in re.findall(rf"^{topic}:(\d):(\d+)$", text, re.M)}
+    expect_equal(sum(ends.values()), 200, "the ends stay")
+    expect_equal(int(lows["1"]), ends["1"], "-1 deletes up to the end")
