@@ -202,7 +202,7 @@ def delete_records(broker):
     topic = new_topic("deleted")
     topics(broker, "--create", "--topic", topic, "--partitions", "2")
     tool("org.apache.kafka.tools.VerifiableProducer", "--bootstrap-server", broker.address, "--topic",
-         topic, "--max-messages", "200")
+         topic, "--max-messages", "200", "--repeating-keys", "20")
     wanted = [{"topic": topic, "partition": 0, "offset": 10}, {"topic": topic, "partition": 1, "offset": -1}]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"version": 1, "partitions": wanted}, file)

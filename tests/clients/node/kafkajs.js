@@ -92,8 +92,10 @@ async function connect(address) {
       })
       return found.resources[0].configEntries[0].configValue
     },
-    deleteRecords: (topic, partition, offset) =>
-      admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] }),
+    async deleteRecords(topic, partition, offset) {
+      await admin.fetchTopicOffsets(topic)     // its deletion looks for leaders before it knows the topic
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] })
+    },
     close: () => Promise.all([admin, cluster, ...Object.values(producers)].map(c => c.disconnect()))
   }
 }
