@@ -184,7 +184,7 @@ CASES = []      # (suite, what, function, timeout_seconds, settings, once) in or
 
 
 def case(suite, what, timeout=60, settings=(), once=False):
-    """Register function(broker) as one case; once: in the first of the runs only."""
+    """Register function(broker) as one case; once: in the last of the runs only."""
     def register(function):
         CASES.append((suite, what, function, timeout, tuple(settings), once))
         return function

@@ -133,7 +133,7 @@ def dump_log(broker):
         broker.start()
 
 
-@case("tools", "kafka-verifiable-producer: every send acknowledged", timeout=60)
+@case("tools", "kafka-verifiable-producer: every send acknowledged", timeout=90, once=True)
 def verifiable_producer(broker):
     topic = new_topic("verifiable")
     topics(broker, "--create", "--topic", topic, "--partitions", "3")
@@ -150,7 +150,7 @@ def verifiable_producer(broker):
         expect_equal(sorted(offsets), list(range(len(offsets))), f"offsets of partition {partition}")
 
 
-@case("tools", "kafka-log-dirs: sizes of partitions", timeout=60)
+@case("tools", "kafka-log-dirs: sizes of partitions", timeout=90)
 def log_dirs(broker):
     topic = new_topic("sized")
     topics(broker, "--create", "--topic", topic, "--partitions", "2")
@@ -171,7 +171,7 @@ def log_dirs(broker):
             expect(0 < size <= stored, f"{name}: told {size}, on disk {stored}")
 
 
-@case("tools", "kafka-configs: add, describe, delete for a topic and the broker", timeout=120)
+@case("tools", "kafka-configs: add, describe, delete for a topic and the broker", timeout=180, once=True)
 def configs(broker):
     def command(*arguments, check=True):
         return tool("kafka.admin.ConfigCommand", "--bootstrap-server", broker.address, *arguments, check=check)
@@ -197,7 +197,7 @@ def configs(broker):
     expect("log.retention.ms=" not in text, text)
 
 
-@case("tools", "kafka-delete-records, kafka-get-offsets", timeout=60)
+@case("tools", "kafka-delete-records, kafka-get-offsets", timeout=90)
 def delete_records(broker):
     topic = new_topic("deleted")
     topics(broker, "--create", "--topic", topic, "--partitions", "2")
