@@ -74,6 +74,7 @@ CHECKS = [
     "Admin lists offsets by every spec",
     "Admin deletes records",
     "Admin describes the cluster",
+    "Admin describes producers and log directories, elects leaders",
 ]
 
 

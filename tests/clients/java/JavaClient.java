@@ -13,6 +13,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
@@ -502,6 +503,32 @@ public class JavaClient {
         expect(get(found.controller()) != null, "no controller");
     }
 
+    static void operate() throws Exception {
+        String topic = create("operated", 2);
+        TopicPartition p = new TopicPartition(topic, 0), empty = new TopicPartition(topic, 1);
+        try (Producer<byte[], byte[]> producer = producer()) {
+            produce(producer, topic, 0, 50);
+            produce(producer, topic, 50, 100);
+        }
+        var producers = get(admin.describeProducers(List.of(p, empty)).all());
+        same(producers.get(p).activeProducers().size(), 1, "producers");
+        ProducerState state = producers.get(p).activeProducers().get(0);
+        same(state.lastSequence(), 99, "last sequence");
+        expect(state.producerId() >= 0 && state.currentTransactionStartOffset().isEmpty(), "" + state);
+        same(producers.get(empty).activeProducers().size(), 0, "producers of an empty partition");
+
+        int broker = get(admin.describeCluster().nodes()).iterator().next().id();
+        var directories = get(admin.describeLogDirs(List.of(broker)).allDescriptions()).get(broker);
+        same(directories.size(), 1, "log directories");
+        LogDirDescription directory = directories.values().iterator().next();
+        expect(directory.totalBytes().getAsLong() >= directory.usableBytes().getAsLong(), "" + directory);
+        expect(directory.replicaInfos().get(p).size() > 100 * 20, "size of " + p);
+        same(directory.replicaInfos().get(empty).size(), 0L, "size of an empty partition");
+
+        var elected = get(admin.electLeaders(ElectionType.PREFERRED, Set.of(p)).partitions());
+        expect(elected.get(p).get() instanceof ElectionNotNeededException, "" + elected);
+    }
+
     static final Map<String, Check> CHECKS = new LinkedHashMap<>();
     static {
         CHECKS.put("producer with default settings (acks=all, idempotent)", JavaClient::defaults);
@@ -524,6 +551,7 @@ public class JavaClient {
         CHECKS.put("Admin lists offsets by every spec", JavaClient::listOffsets);
         CHECKS.put("Admin deletes records", JavaClient::deleteRecords);
         CHECKS.put("Admin describes the cluster", JavaClient::cluster);
+        CHECKS.put("Admin describes producers and log directories, elects leaders", JavaClient::operate);
     }
 
     public static void main(String[] args) {
