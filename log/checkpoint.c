@@ -46,32 +46,6 @@ static struct rl_segment decode_segment(const uint8_t *p)
     };
 }
 
-void rl_checkpoint_encode(const struct rl_checkpoint *checkpoint, struct rl_text *out)
-{
-    size_t bytes = HEADER_BYTES + (size_t)checkpoint->epochs.count * EPOCH_BYTES + 4 +
-                   (size_t)checkpoint->segment_count * SEGMENT_BYTES;
-    uint8_t *file = (uint8_t *)rl_text_reserve(out, bytes);
-    uint8_t *p = file + HEADER_BYTES;
-
-    rl_put_u32(file, MAGIC);
-    rl_put_u32(file + 4, VERSION);
-    rl_put_u64(file + 12, (uint64_t)checkpoint->start_offset);
-    encode_point(file + 20, checkpoint->recovery);
-    encode_point(file + 32, checkpoint->saved);
-    rl_put_u32(file + 44, checkpoint->epochs.count);
-    for (uint32_t i = 0; i < checkpoint->epochs.count; i++, p += EPOCH_BYTES) {
-        rl_put_u32(p, (uint32_t)checkpoint->epochs.entries[i].epoch);
-        rl_put_u64(p + 4, (uint64_t)checkpoint->epochs.entries[i].start_offset);
-    }
-    rl_put_u32(p, checkpoint->segment_count);
-    p += 4;
-    for (uint32_t i = 0; i < checkpoint->segment_count; i++, p += SEGMENT_BYTES)
-        encode_segment(p, &checkpoint->segments[i]);
-    rl_put_u32(file + 8, rl_crc32c(0, file + 12, bytes - 12));
-    out->bytes += bytes;
-    out->data[out->bytes] = '\0';
-}
-
 uint32_t rl_checkpoint_segment_of(const struct rl_checkpoint *checkpoint, int64_t offset)
 {
     uint32_t i = checkpoint->segment_count - 1;
@@ -105,6 +79,33 @@ static bool is_valid(const struct rl_checkpoint *checkpoint)
     return checkpoint->segments[0].base_offset >= 0 &&
            point_is_valid(checkpoint, checkpoint->recovery) &&
            point_is_valid(checkpoint, checkpoint->saved);
+}
+
+void rl_checkpoint_encode(const struct rl_checkpoint *checkpoint, struct rl_text *out)
+{
+    RL_ASSERT(is_valid(checkpoint));    /* or the next start has none */
+    size_t bytes = HEADER_BYTES + (size_t)checkpoint->epochs.count * EPOCH_BYTES + 4 +
+                   (size_t)checkpoint->segment_count * SEGMENT_BYTES;
+    uint8_t *file = (uint8_t *)rl_text_reserve(out, bytes);
+    uint8_t *p = file + HEADER_BYTES;
+
+    rl_put_u32(file, MAGIC);
+    rl_put_u32(file + 4, VERSION);
+    rl_put_u64(file + 12, (uint64_t)checkpoint->start_offset);
+    encode_point(file + 20, checkpoint->recovery);
+    encode_point(file + 32, checkpoint->saved);
+    rl_put_u32(file + 44, checkpoint->epochs.count);
+    for (uint32_t i = 0; i < checkpoint->epochs.count; i++, p += EPOCH_BYTES) {
+        rl_put_u32(p, (uint32_t)checkpoint->epochs.entries[i].epoch);
+        rl_put_u64(p + 4, (uint64_t)checkpoint->epochs.entries[i].start_offset);
+    }
+    rl_put_u32(p, checkpoint->segment_count);
+    p += 4;
+    for (uint32_t i = 0; i < checkpoint->segment_count; i++, p += SEGMENT_BYTES)
+        encode_segment(p, &checkpoint->segments[i]);
+    rl_put_u32(file + 8, rl_crc32c(0, file + 12, bytes - 12));
+    out->bytes += bytes;
+    out->data[out->bytes] = '\0';
 }
 
 rl_status rl_checkpoint_decode(struct rl_slice file, struct rl_checkpoint *ret_checkpoint)

@@ -54,6 +54,16 @@ static rl_status create_first(struct rl_recovering *run, int64_t base_offset)
     return status;
 }
 
+/* A point at the start of a segment that was still empty and did not survive is the end of the one
+ * before it: it has to say so, or the next checkpoint that names it is not valid. */
+static void settle_point(const struct rl_recovering *run, struct rl_log_point *point)
+{
+    uint32_t i = rl_checkpoint_segment_of(&run->checkpoint, point->offset);
+
+    if (point->pos == 0 && i == run->known_count && i > 0)
+        point->pos = run->r->segments[i - 1].size_bytes;
+}
+
 /* Those of the checkpoint, as far as their files are there. */
 static rl_status take_known_segments(struct rl_recovering *run)
 {
@@ -73,6 +83,8 @@ static rl_status take_known_segments(struct rl_recovering *run)
         break;
     }
     run->known_count = run->r->segment_count;
+    settle_point(run, &run->checkpoint.recovery);
+    settle_point(run, &run->checkpoint.saved);
     return RL_OK;
 }
 
@@ -125,11 +137,8 @@ static bool trust(struct rl_recovering *run, struct rl_log_point point)
     uint32_t i = rl_checkpoint_segment_of(&run->checkpoint, point.offset);
     uint64_t bytes = 0;
 
-    if (i >= run->known_count && run->known_count > 0) {
-        /* Its segment, still empty, did not survive: the end of the one before is the same. */
+    if (i >= run->known_count && run->known_count > 0)
         i = run->known_count - 1;
-        point.pos = run->r->segments[i].size_bytes;
-    }
     if (point.pos > 0 && (measure(run, i, &bytes) != RL_OK || bytes < point.pos))
         return false;
     run->trusted_segment = i;
@@ -363,6 +372,14 @@ static bool is_clean(struct rl_recovering *run)
     return measure(run, last, &bytes) == RL_OK && bytes == run->trusted.pos;
 }
 
+static bool begins_a_segment(const struct rl_recovery *r, int64_t offset)
+{
+    for (uint32_t i = r->segment_count; i-- > 0 && r->segments[i].base_offset >= offset;)
+        if (r->segments[i].base_offset == offset)
+            return true;
+    return false;
+}
+
 static void set_flushed(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
@@ -375,6 +392,8 @@ static void set_flushed(struct rl_recovering *run)
         point = (struct rl_log_point){ r->end_offset, r->segments[r->segment_count - 1].size_bytes };
     if (point.offset < r->segments[0].base_offset)
         point = (struct rl_log_point){ r->segments[0].base_offset, 0 };
+    if (begins_a_segment(r, point.offset))
+        point.pos = 0;                  /* made after the checkpoint, which had it at an end */
     run->flushed = point;
     r->flushed_offset = point.offset;
     for (uint32_t i = 0; i < r->segment_count; i++) {

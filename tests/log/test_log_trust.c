@@ -2,6 +2,7 @@
  *
  * Each test is a way in which a start once believed too much or too little. */
 #include "core/memory.h"
+#include "log/checkpoint.h"
 #include "log_fixture.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -222,6 +223,41 @@ Test(log_trust, an_empty_segment_that_did_not_survive)
     cr_assert_gt(position, 0, "a recovery point at offset 3 is not at the segment's start");
     cr_assert_eq(fixture_open(&f), RL_OK);
     fixture_check(&f);
+    fixture_done(&f);
+}
+
+/* The same, and the start replaces the checkpoint: it was one that the next start could not read, and
+ * without one a torn segment was taken for a damaged one (simulator, seed 230). */
+Test(log_trust, a_replaced_checkpoint_knows_where_an_empty_segment_was)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    append(&f, 3);
+    f.config.segment_ms = 0;
+    rl_log_set_config(f.log, &f.config);
+    rl_log_maintain(f.log, 3);                          /* rolls; nothing is appended any more */
+    fixture_settle(&f);
+    fixture_flush(&f);
+    f.config.segment_ms = INT64_MAX;
+    fixture_close(&f, true);
+    fixture_crash(&f, true);
+    cr_assert_eq(rl_disk_unlink(f.mem_disk, FIXTURE_DIRECTORY "/00000000000000000003.log"), RL_OK);
+    cr_assert_eq(rl_disk_sync_directory(f.mem_disk, FIXTURE_DIRECTORY), RL_OK);
+    for (int start = 0; start < 3; start++) {
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_eq(rl_log_flushed_offset(f.log), 3);
+        size_t size;
+        struct rl_checkpoint checkpoint;
+        uint8_t *bytes = fixture_file_load(&f, FIXTURE_DIRECTORY "/ringlog.checkpoint", &size);
+        cr_assert_eq(rl_checkpoint_decode(rl_slice_of(bytes, size), &checkpoint), RL_OK);
+        cr_assert_eq(checkpoint.recovery.offset, 3);
+        rl_checkpoint_done(&checkpoint);
+        rl_free(bytes);
+        fixture_check(&f);
+        fixture_crash(&f, true);
+    }
     fixture_done(&f);
 }
 
