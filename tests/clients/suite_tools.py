@@ -81,7 +81,7 @@ def producer_performance(broker):
     expect(max(offsets("max-timestamp")) > 0, "offsets of the maximum timestamp")
 
 
-@case("tools", "kafka-broker-api-versions and kafka-configs", timeout=120)
+@case("tools", "kafka-broker-api-versions and kafka-configs", timeout=120, once=True)
 def api_versions(broker):
     text = tool("org.apache.kafka.tools.BrokerApiVersionsCommand", "--bootstrap-server",
                 broker.address).stdout.decode()

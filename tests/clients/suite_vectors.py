@@ -7,7 +7,7 @@ from harness import HERE, Skipped, case, run
 PROGRAM = os.path.join(HERE, "vectors", "run")
 
 
-@case("vectors", "Kafka's message classes and our codec agree", timeout=300)
+@case("vectors", "Kafka's message classes and our codec agree", timeout=300, once=True)
 def vectors(_broker):
     if not os.access(PROGRAM, os.X_OK):
         raise Skipped("no vectors/run")
