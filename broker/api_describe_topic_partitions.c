@@ -99,7 +99,7 @@ static void page_end(struct page *page, struct rl_slice name, int32_t partition_
     page->response.next_cursor = &page->next_cursor;
 }
 
-/* As in Metadata: a topic whose directories are still being made has no leader yet. */
+/* A partition whose directory is still being made has no leader yet. */
 static void page_answer_partition(const struct page *page, const struct rl_topic *topic,
                                   int32_t index,
                                   struct rl_describe_topic_partitions_response_partition *answer)

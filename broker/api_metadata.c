@@ -104,11 +104,23 @@ static bool metadata_gather(struct metadata *m)
 
 /* ---- the answer ---- */
 
+/* A topic that is made has no leader yet; one that grows keeps those it has, and shows no others. */
+static bool topic_is_led(const struct rl_topic *topic)
+{
+    return topic->state == RL_TOPIC_ONLINE || topic->partitions_made > 0;
+}
+
+static int32_t topic_partitions_shown(const struct rl_topic *topic)
+{
+    return topic->state != RL_TOPIC_ONLINE && topic->partitions_made > 0 ? topic->partitions_made
+                                                                         : topic->partition_count;
+}
+
 static struct metadata_partitions *metadata_share(struct metadata_partitions *list,
                                                   const struct rl_topic *topic)
 {
     while (list != NULL && (list->leader_epoch != topic->leader_epoch ||
-                            list->online != (topic->state == RL_TOPIC_ONLINE)))
+                            list->online != topic_is_led(topic)))
         list = list->next;
     return list;
 }
@@ -123,11 +135,11 @@ static bool metadata_share_add(struct rl_request *request, struct metadata_parti
         if (share == NULL)
             return false;
         share->leader_epoch = topic->leader_epoch;
-        share->online = topic->state == RL_TOPIC_ONLINE;
+        share->online = topic_is_led(topic);
         share->next = *list;
         *list = share;
     }
-    share->count = RL_MAX(share->count, topic->partition_count);
+    share->count = RL_MAX(share->count, topic_partitions_shown(topic));
     return true;
 }
 
@@ -164,7 +176,7 @@ static void metadata_answer_topic(const struct metadata *m, const struct rl_topi
     answer->name = rl_slice_of_string(topic->name);
     answer->topic_id = topic->id;
     answer->partitions = metadata_share(shares, topic)->items;
-    answer->partitions_count = topic->partition_count;
+    answer->partitions_count = topic_partitions_shown(topic);
 }
 
 static void metadata_answer_missing(const struct metadata *m, uint32_t i,
@@ -273,14 +285,16 @@ static bool metadata_may_create(const struct metadata *m, const struct rl_config
     return allowed && config->auto_create_topics_enable && !m->all && !m->by_id;
 }
 
-/* Note the topics to create in m->calls.  False: connection closed. */
+/* Note the topics to create in m->calls; also those that somebody else is creating now: the call
+ * waits for them.  False: connection closed. */
 static bool metadata_plan_creations(struct metadata *m, const struct rl_config *config)
 {
     const struct rl_image *image = rl_image_current(rl_request_shard(m->request));
     const char *reason;
     for (uint32_t i = 0; i < m->count; i++) {
-        if (rl_image_find(image, m->names[i]) != NULL || rl_topics_is_internal(m->names[i]) ||
-            rl_topic_name_check(m->names[i], &reason) != RL_OK)
+        const struct rl_topic *topic = rl_image_find(image, m->names[i]);
+        if ((topic != NULL && topic_is_led(topic)) ||
+            rl_topics_is_internal(m->names[i]) || rl_topic_name_check(m->names[i], &reason) != RL_OK)
             continue;
         if (m->calls == NULL) {
             m->calls = rl_request_alloc(m->request, m->count - i, sizeof *m->calls);

@@ -232,6 +232,18 @@ Test(api_admin, metadata_tells_broker_and_partitions)
     }
 }
 
+/* Directories of partitions 2 and 3 are still being made. */
+Test(api_admin, metadata_of_a_topic_that_grows)
+{
+    struct rl_topic *topic = (struct rl_topic *)(uintptr_t)admin_add_topic("t", 4, NULL, 0);
+    topic->state = RL_TOPIC_CREATING;
+    topic->partitions_made = 2;
+    struct rl_metadata_response_topic *answer = &ask_metadata(12, "t", true)->topics[0];
+    cr_assert_eq(answer->partitions_count, 2);
+    cr_assert_eq(answer->partitions[1].error_code, 0);
+    cr_assert_eq(answer->partitions[1].leader_id, ADMIN_NODE_ID);
+}
+
 Test(api_admin, metadata_of_all_and_of_none)
 {
     admin_add_topic("b", 1, NULL, 0);
