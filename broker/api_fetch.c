@@ -93,7 +93,7 @@ static void full_end(struct rl_fetch *f)
     struct rl_shard *shard = rl_request_shard(f->request);
     if (rl_timer_running(&f->timer))
         rl_timer_stop(shard, &f->timer);
-    f->request->on_cancel = NULL;
+    f->request->on_cancel = f->request->on_hurry = NULL;
     if (!f->abandoned) {
         full_reply(f);
         return;
@@ -177,6 +177,13 @@ static void on_connection_gone(struct rl_request *request)
         rl_scatter_cancel(&f->scatter);
 }
 
+static void on_hurry(struct rl_request *request)
+{
+    struct rl_fetch *f = request->state;
+    f->deadline_ns = 0;
+    on_max_wait(&f->timer);
+}
+
 /* ---- the request ---- */
 
 void rl_fetch_entry_ask(struct rl_fetch_entry *e, const struct rl_fetch_request_partition *asked)
@@ -206,7 +213,7 @@ void rl_fetch_limit(struct rl_fetch *f, size_t bytes)
 void rl_fetch_set_deadline(struct rl_fetch *f, void (*done)(struct rl_timer *))
 {
     int64_t wait_ns = (int64_t)RL_MAX(f->asked->max_wait_ms, 0) * 1000000;
-    f->deadline_ns = rl_request_shard(f->request)->now_ns + wait_ns;
+    f->deadline_ns = f->hurried ? 0 : rl_request_shard(f->request)->now_ns + wait_ns;
     f->timer = (struct rl_timer){ .done = done, .arg = f };
 }
 
@@ -277,6 +284,7 @@ void rl_fetch_begin_full(struct rl_request *request, const struct rl_fetch_reque
     rl_fetch_set_deadline(f, on_max_wait);
     request->state = f;
     request->on_cancel = on_connection_gone;
+    request->on_hurry = on_hurry;
     full_collect(f, !rl_fetch_may_wait(f));
 }
 

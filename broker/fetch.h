@@ -58,6 +58,7 @@ struct rl_fetch {
     bool prefers_files;                 /* large ranges of files, even of what is in memory */
     bool forced;                        /* this round reads whatever there is */
     bool wants_session;                 /* the reply makes one */
+    bool hurried;                       /* answer soon with what there is */
     bool abandoned;                     /* the connection is gone */
     struct rl_timer timer;
     /* in a session */

@@ -40,7 +40,7 @@ static void incremental_leave(struct rl_fetch *f)
 {
     if (rl_timer_running(&f->timer))
         rl_timer_stop(rl_request_shard(f->request), &f->timer);
-    f->request->on_cancel = NULL;
+    f->request->on_cancel = f->request->on_hurry = NULL;
     rl_list_remove(&f->link);
 }
 
@@ -241,6 +241,15 @@ static void on_max_wait(struct rl_timer *timer)
         round_start(f, true);
 }
 
+/* Also before its turn in the session has come. */
+static void on_hurry(struct rl_request *request)
+{
+    struct rl_fetch *f = request->state;
+    f->hurried = true;
+    f->deadline_ns = 0;
+    on_max_wait(&f->timer);
+}
+
 /* ---- the request ---- */
 
 static void on_connection_gone(struct rl_request *request)
@@ -326,6 +335,7 @@ void rl_fetch_begin_incremental(struct rl_request *request, const struct rl_fetc
     rl_list_push_back(&s->fetches, &f->link);
     request->state = f;
     request->on_cancel = on_connection_gone;
+    request->on_hurry = on_hurry;
     session_supersede(s, f);
     struct rl_fetch *first = RL_LIST_ENTRY(rl_list_first(&s->fetches), struct rl_fetch, link);
     if (first == f)

@@ -1,15 +1,18 @@
 /* net/budget.c — how much memory the frames of one shard may take. */
 #include "net/budget.h"
 
-void rl_budget_init(struct rl_budget *budget, size_t bytes_max)
+void rl_budget_init(struct rl_budget *budget, size_t bytes_max, size_t partial_max)
 {
-    *budget = (struct rl_budget){ .bytes_max = bytes_max };
+    *budget = (struct rl_budget){ .bytes_max = bytes_max, .partial_max = partial_max };
+    rl_list_init(&budget->stuck);
     rl_list_init(&budget->waiting);
 }
 
-bool rl_budget_open(const struct rl_budget *budget)
+bool rl_budget_fits(const struct rl_budget *budget, size_t bytes, bool whole)
 {
-    return budget->used_bytes < budget->bytes_max && rl_list_empty(&budget->waiting);
+    size_t limit = whole ? budget->bytes_max : budget->partial_max;
+
+    return budget->used_bytes <= limit && bytes <= limit - budget->used_bytes;
 }
 
 void rl_budget_take(struct rl_budget *budget, size_t bytes)
@@ -22,9 +25,4 @@ void rl_budget_give(struct rl_budget *budget, size_t bytes)
 {
     RL_ASSERT(bytes <= budget->used_bytes);
     budget->used_bytes -= bytes;
-}
-
-struct rl_list *rl_budget_next(const struct rl_budget *budget)
-{
-    return budget->used_bytes < budget->bytes_max ? rl_list_first(&budget->waiting) : NULL;
 }

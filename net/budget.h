@@ -1,9 +1,10 @@
 /* net/budget.h — how much memory the frames of one shard may take.
  *
- * A frame takes its size before it is received and gives it back when it is answered.  It gets
- * all of it as soon as one byte is left: the budget may be passed by one frame, so a frame of any
- * legal size gets its turn and nobody waits in the middle of a frame.  Who comes too late waits
- * in line. */
+ * A frame takes what its buffer holds: a little at first, more as bytes arrive, and gives it back
+ * when it is answered.  So a frame may find the budget used up in the middle.  One frame at a time
+ * may then go on all the same (the overdraft, until it is answered); the others wait, those in the
+ * middle of a frame before those that have not begun.  So there is no deadlock, and what is used
+ * never passes the budget by more than one frame. */
 #ifndef RL_NET_BUDGET_H
 #define RL_NET_BUDGET_H
 
@@ -11,18 +12,23 @@
 
 struct rl_budget {
     size_t bytes_max;
+    size_t partial_max;                 /* ...for frames that are not whole yet */
     size_t used_bytes;
-    struct rl_list waiting;             /* first come, first served */
+    bool overdrawn;                     /* some frame has the overdraft */
+    struct rl_list stuck;               /* in the middle of a frame, first come, first served */
+    struct rl_list waiting;             /* before one */
 };
 
-void rl_budget_init(struct rl_budget *budget, size_t bytes_max);
-/* Is there room, and nobody in line? */
-bool rl_budget_open(const struct rl_budget *budget);
+void rl_budget_init(struct rl_budget *budget, size_t bytes_max, size_t partial_max);
+/* Is there room for so many bytes?  whole: of a frame that is all there. */
+bool rl_budget_fits(const struct rl_budget *budget, size_t bytes, bool whole);
 /* Take bytes without asking. */
 void rl_budget_take(struct rl_budget *budget, size_t bytes);
 /* Give bytes back. */
 void rl_budget_give(struct rl_budget *budget, size_t bytes);
-/* The first in line if there is room now; the caller removes it and takes its bytes. */
-struct rl_list *rl_budget_next(const struct rl_budget *budget);
+static inline bool rl_budget_awaited(const struct rl_budget *budget)
+{
+    return !rl_list_empty(&budget->stuck) || !rl_list_empty(&budget->waiting);
+}
 
 #endif

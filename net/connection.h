@@ -14,10 +14,9 @@
 
 /* A frame of this size is received straight into its own buffer. */
 #define RL_FRAME_LARGE_BYTES ((size_t)64 * 1024)
-/* The first allocation for a large frame; it doubles as bytes really arrive. */
-#define RL_FRAME_FIRST_BYTES ((size_t)1024 * 1024 + 64 * 1024)
-/* The same for a small frame that did not arrive at once. */
-#define RL_FRAME_SMALL_FIRST_BYTES ((size_t)4 * 1024)
+/* The first allocation for a frame that did not arrive at once; it doubles as bytes really
+ * arrive, and at once to a size that is worth a system call if they come fast. */
+#define RL_FRAME_FIRST_BYTES ((size_t)1024)
 /* Frames above this are not expected in advance (bulk mode). */
 #define RL_BULK_BYTES_MAX ((size_t)4 * 1024 * 1024)
 /* An expectant connection gives its large buffer back after this long without a byte. */
@@ -33,8 +32,9 @@
 #define RL_SPILL_BYTES_MAX ((size_t)64 * 1024)
 /* The same for all connections of a shard together. */
 #define RL_NET_SPILL_BYTES_MAX ((size_t)16 * 1024 * 1024)
-/* A frame that stalls this long while others wait for memory costs its connection. */
-#define RL_STALL_NS ((int64_t)30 * 1000 * 1000 * 1000)
+/* A frame that stalls this long while others wait for memory costs its connection.  Less than the
+ * 30 s that clients wait for an answer, so that who waits is served before it gives up. */
+#define RL_STALL_NS ((int64_t)10 * 1000 * 1000 * 1000)
 
 /* One send: iovecs, bytes. */
 #define RL_SEND_IOV_MAX 1024u
@@ -99,6 +99,11 @@ struct rl_net {
     struct rl_timer stall_timer;
     size_t spill_bytes;
     size_t reply_bytes;                 /* of all connections */
+    struct rl_list patient;             /* requests that can be hurried, oldest first */
+    size_t parked_bytes;                /* decode memory of unanswered requests */
+    size_t parked_bytes_max;            /* beyond this the oldest are hurried; twice: none begins */
+    size_t hurried_bytes;               /* of parked_bytes, what is about to be given back */
+    struct rl_request *handling;        /* the handler is at work on this; NULL: it is gone */
 
     struct rl_timer idle_timer;
     int64_t idle_step_ns;               /* activity is noted this coarsely */
@@ -143,6 +148,10 @@ struct rl_connection {
     size_t frame_begin, frame_end;      /* where it lies in the buffer; end 0: size unknown yet */
     size_t frame_at;                    /* filled up to here */
     size_t charge;                      /* bytes taken from the budget for it */
+    struct rl_budget *charged;          /* that budget; NULL while charge is 0 */
+    size_t wanted;                      /* bytes waited for in the budget's line; 0: not there */
+    bool wanted_whole;
+    bool overdraft;                     /* its frame has passed the budget */
     size_t bulk_bytes;                  /* size of the last frame if it was large, else 0 */
     struct rl_spill *spill;
     struct rl_list resume_link, wait_link, budget_link, partial_link;
@@ -166,7 +175,7 @@ struct rl_connection {
     struct rl_op receive_op, send_op;
 };
 
-static_assert(sizeof(struct rl_connection) <= 896, "10,000 idle connections cost below 10 MiB");
+static_assert(sizeof(struct rl_connection) <= 960, "10,000 idle connections cost below 10 MiB");
 
 /* ---- net.c ---- */
 struct rl_net *rl_net_of(const struct rl_shard *shard);
@@ -198,8 +207,11 @@ void rl_receive_update(struct rl_connection *conn);
 void rl_receive_resume(struct rl_connection *conn);
 /* Ask for that in the next turn hook, if the connection is paused. */
 void rl_receive_want_resume(struct rl_connection *conn);
-/* Give back a frame's share of the budget and let those in line go on. */
-void rl_receive_give_memory(struct rl_net *net, size_t bytes);
+/* Give back a frame's share of the budget and let those in line go on.  overdraft: the frame had
+ * passed the budget. */
+void rl_receive_give_memory(struct rl_net *net, size_t frame_bytes, bool overdraft);
+/* A frame of this size is charged here. */
+struct rl_budget *rl_receive_budget(struct rl_net *net, size_t frame_bytes);
 /* Leave every list and free what no operation refers to. */
 void rl_receive_close(struct rl_connection *conn);
 /* Give back the partial frame; no operation in flight. */
@@ -223,6 +235,18 @@ struct rl_request *rl_request_create(struct rl_connection *conn);
 /* Unlink, give everything back.  May free a closing connection that nobody holds. */
 void rl_request_release(struct rl_request *request);
 void rl_request_pool_free(struct rl_net *net);
+/* Hand it to the handler; what is not answered then counts as parked, and if parked requests hold
+ * too much, the oldest of those that can be are hurried. */
+void rl_request_handle(struct rl_request *request);
+/* Hurry the oldest whose frames hold so many bytes of this budget, or its overdraft. */
+void rl_request_hurry_frames(struct rl_net *net, const struct rl_budget *budget, size_t bytes);
+/* Hurry all of a connection.  False: one of them waits for something and cannot be hurried. */
+bool rl_request_hurry_connection(struct rl_connection *conn);
+/* Do parked requests hold so much that no other may begin? */
+static inline bool rl_net_crowded(const struct rl_net *net)
+{
+    return net->parked_bytes / 2 > net->parked_bytes_max;
+}
 
 /* ---- send.c ---- */
 void rl_send_start(struct rl_net *net);

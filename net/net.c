@@ -51,7 +51,7 @@ static void net_on_turn(struct rl_shard *shard, void *arg)
     struct rl_list *node;
 
     net->turn++;
-    if (!rl_list_empty(&net->congested) && !rl_shard_congested(shard))
+    if (!rl_list_empty(&net->congested) && !rl_shard_congested(shard) && !rl_net_crowded(net))
         net_resume_congested(net);
     if (!rl_list_empty(&net->resume)) {
         net_resume_receiving(net);
@@ -124,7 +124,8 @@ rl_status rl_net_start(struct rl_shard *shard, const struct rl_net_options *opti
         return RL_EINVAL;
     struct rl_net *net = rl_alloc_zero(1, sizeof *net);
     struct rl_list *lists[] = { &net->connections, &net->closing, &net->resume, &net->congested,
-                                &net->to_send, &net->bulk, &net->partial, &net->request_pool };
+                                &net->to_send, &net->bulk, &net->partial, &net->request_pool,
+                                &net->patient };
 
     net->magic = RL_NET_MAGIC;
     net->shard = shard;
@@ -133,8 +134,11 @@ rl_status rl_net_start(struct rl_shard *shard, const struct rl_net_options *opti
     for (size_t i = 0; i < RL_ARRAY_COUNT(lists); i++)
         rl_list_init(lists[i]);
     /* A quarter is for small frames alone: a heartbeat does not wait behind an upload. */
-    rl_budget_init(&net->small, RL_MAX(options->request_bytes_max / 4, 1));
-    rl_budget_init(&net->large, RL_MAX(options->request_bytes_max / 4 * 3, 1));
+    size_t small_max = RL_MAX(options->request_bytes_max / 4, 1);
+    size_t large_max = RL_MAX(options->request_bytes_max / 4 * 3, 1);
+    rl_budget_init(&net->small, small_max, small_max / 2);     /* nor behind those that dawdle */
+    rl_budget_init(&net->large, large_max, large_max);
+    net->parked_bytes_max = options->request_bytes_max / 4;
     net->idle_timer = (struct rl_timer){ .done = net_on_idle_timer, .arg = net };
     net->bulk_timer = (struct rl_timer){ .done = rl_receive_on_bulk_timer, .arg = net };
     net->stall_timer = (struct rl_timer){ .done = rl_receive_on_stall_timer, .arg = net };

@@ -13,7 +13,7 @@
  *
  * Failures: a frame with a negative or too large size closes the connection with one
  * rate-limited log line; a closed connection cancels its parked requests (on_cancel) and drops
- * their replies.  net/ knows sizes and correlation order, and nothing of Kafka's APIs. */
+ * their replies.  A peer that only sends no more (half closed) still gets what it has asked for.  net/ knows sizes and correlation order, and nothing of Kafka's APIs. */
 #ifndef RL_NET_NET_H
 #define RL_NET_NET_H
 
@@ -43,7 +43,9 @@ struct rl_net_options {
     void *handler_arg;
     size_t frame_bytes_max;             /* socket.request.max.bytes */
     size_t request_bytes_max;           /* frame bytes in flight per shard (queued.max.request.bytes);
-                                           may be passed by one frame.  SIZE_MAX: no limit */
+                                           may be passed by one frame.  Requests that wait may hold
+                                           a quarter as much beside their frames.  SIZE_MAX: no
+                                           limit */
     size_t arena_bytes_max;             /* decode memory of one request */
     uint32_t requests_in_flight_max;    /* per connection */
     struct rl_connection_limits connection_limits;      /* of the broker; copied */
@@ -67,6 +69,9 @@ struct rl_request {
     void (*on_cancel)(struct rl_request *request);      /* connection gone while unanswered: stop
                                            waiting and call rl_request_finish soon (also at once).
                                            Runs once; not if set when rl_connection_closing */
+    void (*on_hurry)(struct rl_request *request);       /* it waits for something, and memory is short
+                                           or the peer sends no more: answer soon with what there
+                                           is.  Runs at most once, after the handler has returned */
     int16_t api_key, api_version;
     int32_t correlation_id;
     struct rl_slice client_id;          /* data NULL: null */
@@ -78,6 +83,10 @@ struct rl_request {
     uint32_t reply_bytes;
     uint32_t announced_bytes;
     uint32_t reply_state;
+    struct rl_list patient_link;        /* net->patient, while it can be hurried */
+    size_t parked_bytes;                /* of its arena, counted in net->parked_bytes */
+    bool hurried;                       /* ...and in net->hurried_bytes */
+    bool overdraft;                     /* its frame has passed the budget */
 };
 
 /* Start net on this shard (each shard, at start; after every folder whose turn hook answers

@@ -31,7 +31,7 @@ static void receive_on_frame(struct rl_op *op);
 
 /* ---- memory ---- */
 
-static struct rl_budget *receive_budget(struct rl_net *net, size_t frame_bytes)
+struct rl_budget *rl_receive_budget(struct rl_net *net, size_t frame_bytes)
 {
     return frame_bytes < RL_FRAME_LARGE_BYTES ? &net->small : &net->large;
 }
@@ -44,54 +44,105 @@ static uint32_t receive_prefix_size(const uint8_t *prefix)
 
 static bool receive_anyone_waits(const struct rl_net *net)
 {
-    return !rl_list_empty(&net->small.waiting) || !rl_list_empty(&net->large.waiting);
+    return rl_budget_awaited(&net->small) || rl_budget_awaited(&net->large);
 }
 
-void rl_receive_give_memory(struct rl_net *net, size_t bytes)
+/* Let the first in line try again, if it would get what it wants. */
+static void receive_wake(struct rl_net *net, struct rl_budget *budget)
 {
-    struct rl_budget *budget = receive_budget(net, bytes);
-    struct rl_list *node;
+    struct rl_list *node = rl_list_first(&budget->stuck);
 
-    rl_budget_give(budget, bytes);
-    while ((node = rl_budget_next(budget)) != NULL) {
+    if (node == NULL)
+        node = rl_list_first(&budget->waiting);
+    if (node != NULL) {
         struct rl_connection *conn = RL_LIST_ENTRY(node, struct rl_connection, budget_link);
+        if (budget->overdrawn && !rl_budget_fits(budget, conn->wanted, conn->wanted_whole))
+            return;
         rl_list_remove(node);
-        conn->charge = receive_prefix_size(conn->prefix);
-        rl_budget_take(budget, conn->charge);
         rl_receive_want_resume(conn);
     }
     if (RL_UNLIKELY(rl_timer_running(&net->stall_timer)) && !receive_anyone_waits(net))
         rl_timer_stop(net->shard, &net->stall_timer);
 }
 
-/* Take memory for the frame whose prefix is here, or stand in line and pause. */
-static bool receive_take_memory(struct rl_connection *conn, size_t bytes)
+static void receive_give(struct rl_net *net, struct rl_budget *budget, size_t bytes, bool overdraft)
+{
+    rl_budget_give(budget, bytes);
+    if (overdraft)
+        budget->overdrawn = false;
+    if (RL_UNLIKELY(rl_budget_awaited(budget)))
+        receive_wake(net, budget);
+}
+
+void rl_receive_give_memory(struct rl_net *net, size_t frame_bytes, bool overdraft)
+{
+    receive_give(net, rl_receive_budget(net, frame_bytes), frame_bytes, overdraft);
+}
+
+/* Stand in line and pause.  Parked requests that can be hurried make room. */
+static void receive_wait(struct rl_connection *conn, struct rl_budget *budget, size_t bytes, bool whole)
 {
     struct rl_net *net = conn->net;
-    struct rl_budget *budget = receive_budget(net, bytes);
 
-    if (conn->charge != 0)
-        return true;                    /* granted while we were in line */
-    if (rl_budget_open(budget)) {
-        rl_budget_take(budget, bytes);
-        conn->charge = bytes;
-        return true;
-    }
     conn->paused = true;
+    conn->wanted = bytes;
+    conn->wanted_whole = whole;
     if (!rl_list_linked(&conn->budget_link))
-        rl_list_push_back(&budget->waiting, &conn->budget_link);
+        rl_list_push_back(conn->frame != NULL ? &budget->stuck : &budget->waiting,
+                          &conn->budget_link);
+    if (rl_list_linked(&conn->partial_link))
+        rl_list_remove(&conn->partial_link);    /* it is not the peer who stalls */
     if (!rl_timer_running(&net->stall_timer))
         rl_timer_start(net->shard, &net->stall_timer, net->shard->now_ns + RL_STALL_NS);
-    return false;
+    RL_WARN_EVERY(10, "net", "requests wait for memory: %zu bytes are in use, %zu may be "
+                  "(a shard's share of queued.max.request.bytes)", budget->used_bytes,
+                  budget->bytes_max);
+    rl_request_hurry_frames(net, budget, bytes);
+}
+
+/* May this frame have so many bytes, though others are in line? */
+static bool receive_may_take(const struct rl_connection *conn, const struct rl_budget *budget,
+                             size_t bytes, bool whole)
+{
+    bool first = conn->frame != NULL || conn->wanted != 0 || rl_list_empty(&budget->waiting);
+
+    return conn->overdraft || ((first || whole) && rl_budget_fits(budget, bytes, whole));
+}
+
+/* Take so many bytes for a frame (whole: it is all there), or stand in line and pause. */
+static bool receive_take_memory(struct rl_connection *conn, size_t frame_bytes, size_t bytes, bool whole)
+{
+    struct rl_net *net = conn->net;
+    struct rl_budget *budget = rl_receive_budget(net, frame_bytes);
+
+    if (!receive_may_take(conn, budget, bytes, whole)) {
+        if (budget->overdrawn || (conn->frame == NULL && !rl_list_empty(&budget->stuck))) {
+            receive_wait(conn, budget, bytes, whole);
+            return false;
+        }
+        budget->overdrawn = conn->overdraft = true;
+    }
+    rl_budget_take(budget, bytes);
+    conn->charge += bytes;
+    conn->charged = budget;
+    if (RL_UNLIKELY(conn->wanted != 0)) {       /* it was woken; is there room for one more? */
+        conn->wanted = 0;
+        receive_wake(net, budget);
+    }
+    return true;
 }
 
 static void receive_give_charge(struct rl_connection *conn)
 {
     size_t bytes = conn->charge;
+    struct rl_budget *budget = conn->charged;
+    bool overdraft = conn->overdraft;
 
     conn->charge = 0;
-    if (bytes != 0)
-        rl_receive_give_memory(conn->net, bytes);
+    conn->charged = NULL;
+    conn->overdraft = false;
+    if (budget != NULL)
+        receive_give(conn->net, budget, bytes, overdraft);
 }
 
 /* Others wait for memory: who holds some for a frame that does not arrive must go. */
@@ -180,12 +231,13 @@ static bool receive_may_begin(struct rl_connection *conn)
     }
     if (RL_LIKELY(conn->request_count < net->options.requests_in_flight_max &&
                   conn->reply_bytes <= receive_reply_bytes_max(net) && !net->draining && !conn->stopping &&
-                  conn->turn_requests < RL_TURN_REQUESTS_MAX && !rl_shard_congested(net->shard)))
+                  conn->turn_requests < RL_TURN_REQUESTS_MAX && !rl_shard_congested(net->shard) &&
+                  !rl_net_crowded(net)))
         return true;
     conn->paused = true;
     if (conn->turn_requests >= RL_TURN_REQUESTS_MAX)
         rl_receive_want_resume(conn);
-    else if (rl_shard_congested(net->shard) && !rl_list_linked(&conn->wait_link))
+    else if ((rl_shard_congested(net->shard) || rl_net_crowded(net)) && !rl_list_linked(&conn->wait_link))
         rl_list_push_back(&net->congested, &conn->wait_link);
     return false;
 }
@@ -226,30 +278,39 @@ static bool receive_check_prefix(struct rl_connection *conn, const uint8_t *pref
     return false;
 }
 
-/* A buffer for the frame whose prefix is here; available: bytes of it at hand. */
-static void receive_begin_frame(struct rl_connection *conn, size_t available)
+/* A buffer for the frame whose prefix is here; available: bytes of it at hand.  False: paused. */
+static bool receive_begin_frame(struct rl_connection *conn, size_t available)
 {
-    size_t size = conn->charge;
+    size_t size = receive_prefix_size(conn->prefix);
     size_t first = size;
 
-    if (available < size) {
-        first = size < RL_FRAME_LARGE_BYTES ? RL_FRAME_SMALL_FIRST_BYTES : RL_FRAME_FIRST_BYTES;
-        first = RL_MIN(size, RL_MAX(first, RL_MAX(conn->bulk_bytes, 2 * available)));
+    if (available < size) {             /* who has sent a large frame is believed another one */
+        first = RL_MAX(RL_FRAME_FIRST_BYTES, RL_MIN(conn->bulk_bytes, RL_BULK_BYTES_MAX));
+        first = RL_MIN(size, RL_MAX(first, 2 * available));
     }
+    if (!receive_take_memory(conn, size, first, available >= size))
+        return false;
     conn->frame = rl_buffer_create(first, conn->net->shard->index);
     conn->frame_begin = conn->frame_at = 0;
     conn->frame_end = size;
+    return true;
 }
 
-/* The buffer is full and the frame is not: double it. */
-static void receive_grow_frame(struct rl_connection *conn, size_t at_least)
+/* The buffer is full and the frame is not: make it larger.  False: paused, there is no memory. */
+static bool receive_grow_frame(struct rl_connection *conn, size_t at_least)
 {
-    size_t capacity = RL_MIN(conn->frame_end, RL_MAX(at_least, 2 * conn->frame->capacity));
-    struct rl_buffer *larger = rl_buffer_create(capacity, conn->net->shard->index);
+    size_t before = conn->frame->capacity;
+    size_t larger_bytes = before < RL_FRAME_LARGE_BYTES ? 4 * before : 2 * before;
+    size_t capacity = RL_MIN(conn->frame_end, RL_MAX(at_least, larger_bytes));
 
+    if (!receive_take_memory(conn, conn->frame_end - conn->frame_begin, capacity - before,
+                             at_least >= conn->frame_end))
+        return false;
+    struct rl_buffer *larger = rl_buffer_create(capacity, conn->net->shard->index);
     memcpy(larger->data, conn->frame->data, conn->frame_at);
     rl_buffer_unref(conn->frame);
     conn->frame = larger;
+    return true;
 }
 
 /* The frame is whole: it becomes a request, and the handler has it. */
@@ -258,17 +319,20 @@ static void receive_complete_frame(struct rl_connection *conn)
     struct rl_request *request = rl_request_create(conn);
     size_t size = conn->frame_end - conn->frame_begin;
 
-    RL_ASSERT(conn->charge == size);
+    RL_ASSERT(conn->charge == size && conn->charged == rl_receive_budget(conn->net, size));
     request->frame_buffer = conn->frame;
     request->frame = rl_slice_of(conn->frame->data + conn->frame_begin, size);
+    request->overdraft = conn->overdraft;
     conn->frame = NULL;
     conn->charge = 0;
+    conn->charged = NULL;
+    conn->overdraft = false;
     conn->prefix_bytes = 0;
     conn->bulk_bytes = size >= RL_FRAME_LARGE_BYTES ? size : 0;
     conn->turn_requests++;
     if (rl_list_linked(&conn->partial_link))
         rl_list_remove(&conn->partial_link);
-    conn->net->options.handler(request);
+    rl_request_handle(request);
 }
 
 /* The frame did not end here: remember when it last got bytes. */
@@ -292,10 +356,7 @@ static bool receive_feed_prefix(struct rl_connection *conn, const uint8_t *data,
         if (conn->prefix_bytes < PREFIX_BYTES || !receive_check_prefix(conn, conn->prefix))
             return false;
     }
-    if (*at == bytes || !receive_take_memory(conn, receive_prefix_size(conn->prefix)))
-        return false;
-    receive_begin_frame(conn, bytes - *at);
-    return true;
+    return *at < bytes && receive_begin_frame(conn, bytes - *at);
 }
 
 /* Cut bytes into frames.  Returns how many were used: all, unless paused or closing. */
@@ -307,15 +368,16 @@ static size_t receive_feed(struct rl_connection *conn, const uint8_t *data, size
         if (conn->frame == NULL && !receive_feed_prefix(conn, data, bytes, &at))
             break;
         size_t piece = RL_MIN(bytes - at, conn->frame_end - conn->frame_at);
-        if (conn->frame->capacity - conn->frame_at < piece)
-            receive_grow_frame(conn, conn->frame_at + piece);
+        if (conn->frame->capacity - conn->frame_at < piece &&
+            !receive_grow_frame(conn, conn->frame_at + piece))
+            break;
         memcpy(conn->frame->data + conn->frame_at, data + at, piece);
         conn->frame_at += piece;
         at += piece;
         if (conn->frame_at == conn->frame_end)
             receive_complete_frame(conn);
     }
-    if (conn->frame != NULL && !conn->closing)
+    if (conn->frame != NULL && !conn->closing && !rl_list_linked(&conn->budget_link))
         receive_note_progress(conn);
     return at;
 }
@@ -331,6 +393,20 @@ static void receive_bytes(struct rl_connection *conn, const uint8_t *data, size_
         receive_spill_append(conn, data + used, bytes - used);
 }
 
+/* The peer sends no more, and all its frames have been handled: what it asked for is still
+ * answered, but what waits for something need not wait on.  If the peer is gone altogether, the
+ * first send says so. */
+static void receive_goodbye(struct rl_connection *conn)
+{
+    rl_connection_hold(conn);
+    if (rl_list_linked(&conn->partial_link))
+        rl_list_remove(&conn->partial_link);
+    rl_receive_drop_frame(conn);
+    if (!rl_request_hurry_connection(conn) || (conn->request_count == 0 && conn->send == NULL))
+        rl_connection_close(conn);
+    rl_connection_unhold(conn);
+}
+
 void rl_receive_resume(struct rl_connection *conn)
 {
     rl_connection_hold(conn);
@@ -344,7 +420,7 @@ void rl_receive_resume(struct rl_connection *conn)
             receive_spill_consume(conn, used);
     }
     if (conn->ended && conn->spill == NULL && !conn->closing)
-        rl_connection_close(conn);
+        receive_goodbye(conn);
     rl_receive_update(conn);
     rl_connection_unhold(conn);
 }
@@ -384,6 +460,7 @@ static void receive_submit_bulk(struct rl_connection *conn)
     struct rl_net *net = conn->net;
 
     conn->charge = conn->bulk_bytes;
+    conn->charged = &net->large;
     rl_budget_take(&net->large, conn->charge);
     conn->frame = rl_buffer_create(PREFIX_BYTES + conn->bulk_bytes + conn->bulk_bytes / 8,
                                    net->shard->index);
@@ -400,7 +477,8 @@ static void receive_submit_bulk(struct rl_connection *conn)
 static bool receive_expects_large(const struct rl_connection *conn)
 {
     return conn->frame == NULL && conn->bulk_bytes != 0 && conn->bulk_bytes <= RL_BULK_BYTES_MAX &&
-           conn->prefix_bytes == 0 && conn->spill == NULL && rl_budget_open(&conn->net->large);
+           conn->prefix_bytes == 0 && conn->spill == NULL && !rl_budget_awaited(&conn->net->large) &&
+           rl_budget_fits(&conn->net->large, conn->bulk_bytes, false);
 }
 
 static void receive_submit(struct rl_connection *conn)
@@ -415,20 +493,21 @@ static void receive_submit(struct rl_connection *conn)
         receive_submit_slots(conn);
         return;
     }
-    if (conn->frame_at == conn->frame->capacity)
-        receive_grow_frame(conn, 0);
+    if (conn->frame_at == conn->frame->capacity && !receive_grow_frame(conn, 0))
+        return;
     receive_submit_frame(conn, RL_MIN(end, conn->frame->capacity) - conn->frame_at);
 }
 
 /* Should the multishot receive end: to fill a large buffer directly, or to hold the peer back? */
 static bool receive_must_stop(const struct rl_connection *conn)
 {
+    if (rl_list_linked(&conn->budget_link))
+        return true;
     if (conn->frame != NULL)
         return conn->frame_end - conn->frame_at >= RL_FRAME_LARGE_BYTES;
     if (conn->spill == NULL)
         return !conn->paused && receive_expects_large(conn);
-    return rl_list_linked(&conn->budget_link) ||
-           conn->spill->bytes - conn->spill->at > RL_SPILL_BYTES_MAX ||
+    return conn->spill->bytes - conn->spill->at > RL_SPILL_BYTES_MAX ||
            conn->net->spill_bytes > RL_NET_SPILL_BYTES_MAX;
 }
 
@@ -448,12 +527,17 @@ void rl_receive_update(struct rl_connection *conn)
 static void receive_ended(struct rl_connection *conn, rl_status status)
 {
     conn->ended = true;
-    if (status == RL_ECLOSED && conn->spill != NULL && !conn->net->draining && !conn->stopping)
-        return;                         /* frames are left: rl_receive_resume closes */
+    if (status == RL_ECLOSED && conn->spill != NULL && !conn->net->draining && !conn->stopping) {
+        rl_request_hurry_connection(conn);
+        return;                         /* frames are left: rl_receive_resume goes on */
+    }
     if (conn->frame != NULL && conn->frame_end != 0)
         RL_DEBUG("net", "connection ended %zu bytes before the end of a frame",
                  conn->frame_end - conn->frame_at);
-    rl_connection_close(conn);
+    if (status == RL_ECLOSED)
+        receive_goodbye(conn);
+    else
+        rl_connection_close(conn);
 }
 
 static void receive_on_slot(struct rl_op *op)
@@ -502,6 +586,7 @@ static bool receive_bulk_size(struct rl_connection *conn)
     rl_budget_take(&conn->net->large, size);
     receive_give_charge(conn);
     conn->charge = size;
+    conn->charged = &conn->net->large;
     conn->frame_end = PREFIX_BYTES + size;
     return true;
 }
@@ -587,4 +672,9 @@ void rl_receive_close(struct rl_connection *conn)
         receive_spill_consume(conn, conn->spill->bytes - conn->spill->at);
     if (conn->receive_state != RL_RECEIVE_FRAME)
         rl_receive_drop_frame(conn);
+    if (conn->wanted != 0) {            /* its turn is another's */
+        conn->wanted = 0;
+        receive_wake(conn->net, &conn->net->small);
+        receive_wake(conn->net, &conn->net->large);
+    }
 }

@@ -3,8 +3,12 @@
  * Happy path: created for a complete frame, linked behind the connection's older requests;
  * rl_request_reply keeps the chunks and, if it is the oldest, has the connection send at the end
  * of the turn; released when the kernel has taken its last byte (or a copy of it was made).
- * The frame's memory is given back with the answer, so a slow reader holds no budget.
+ * The frame's memory is given back with the answer, so a slow reader holds no budget; what is
+ * left of the arena counts as reply bytes until it is sent.
+ * Requests that wait (long polls) may hold so much decode memory together; beyond that the oldest
+ * are asked to answer early, and beyond twice as much no frame begins until they have.
  * Failures: on a closing connection an answer is thrown away and the request released at once. */
+#include "core/logger.h"
 #include "core/memory.h"
 #include "net/connection.h"
 #include <string.h>
@@ -45,12 +49,126 @@ static void request_release_frame(struct rl_request *request)
 {
     size_t bytes = request->frame.bytes;
 
+    bool overdraft = request->overdraft;
+
     rl_buffer_unref(request->frame_buffer);
     request->frame_buffer = NULL;
     request->frame = (struct rl_slice){ 0 };
+    request->overdraft = false;
     if (bytes != 0)
-        rl_receive_give_memory(request->connection->net, bytes);
+        rl_receive_give_memory(request->connection->net, bytes, overdraft);
 }
+
+/* ---- requests that wait ---- */
+
+/* It can be hurried no more. */
+static void request_leave_patient(struct rl_request *request)
+{
+    if (rl_list_linked(&request->patient_link))
+        rl_list_remove(&request->patient_link);
+}
+
+static void request_hurry(struct rl_request *request)
+{
+    struct rl_net *net = request->connection->net;
+    void (*on_hurry)(struct rl_request *) = request->on_hurry;
+
+    request_leave_patient(request);
+    request->on_hurry = NULL;
+    request->hurried = true;
+    net->hurried_bytes += request->parked_bytes;
+    on_hurry(request);
+}
+
+static void request_unpark(struct rl_request *request)
+{
+    struct rl_net *net = request->connection->net;
+
+    request_leave_patient(request);
+    if (request->hurried)
+        net->hurried_bytes -= request->parked_bytes;
+    net->parked_bytes -= request->parked_bytes;
+    request->parked_bytes = 0;
+    request->hurried = false;
+    if (RL_UNLIKELY(!rl_list_empty(&net->congested)))
+        rl_net_need_turn(net);
+}
+
+static void request_hurry_parked(struct rl_net *net)
+{
+    struct rl_list *node;
+
+    while (net->parked_bytes - net->hurried_bytes > net->parked_bytes_max &&
+           (node = rl_list_first(&net->patient)) != NULL) {
+        RL_WARN_EVERY(10, "net", "requests that wait hold %zu bytes (a quarter of "
+                      "queued.max.request.bytes is theirs): the oldest are answered early",
+                      net->parked_bytes);
+        request_hurry(RL_LIST_ENTRY(node, struct rl_request, patient_link));
+    }
+}
+
+void rl_request_handle(struct rl_request *request)
+{
+    struct rl_net *net = request->connection->net;
+    struct rl_request *outer = net->handling;
+
+    net->handling = request;
+    net->options.handler(request);
+    bool pending = net->handling == request && request->reply_state == RL_REPLY_PENDING;
+    net->handling = outer;
+    if (!pending)
+        return;
+    request->parked_bytes = request->arena.used_bytes;
+    net->parked_bytes += request->parked_bytes;
+    if (request->on_hurry != NULL)
+        rl_list_push_back(&net->patient, &request->patient_link);
+    if (RL_UNLIKELY(net->parked_bytes - net->hurried_bytes > net->parked_bytes_max))
+        request_hurry_parked(net);
+}
+
+/* The oldest that can be hurried and whose frame is charged to this budget. */
+static struct rl_request *request_find_frame(struct rl_net *net, const struct rl_budget *budget,
+                                             bool overdraft_only)
+{
+    if (overdraft_only && !budget->overdrawn)
+        return NULL;
+    RL_LIST_EACH(node, &net->patient) {
+        struct rl_request *request = RL_LIST_ENTRY(node, struct rl_request, patient_link);
+        if (rl_receive_budget(net, request->frame.bytes) == budget &&
+            (!overdraft_only || request->overdraft))
+            return request;
+    }
+    return NULL;
+}
+
+void rl_request_hurry_frames(struct rl_net *net, const struct rl_budget *budget, size_t bytes)
+{
+    size_t hurried = 0;
+    struct rl_request *request;
+
+    while ((request = request_find_frame(net, budget, hurried >= bytes)) != NULL) {
+        hurried += request->frame.bytes;
+        request_hurry(request);         /* which may answer others as well: search anew */
+    }
+}
+
+bool rl_request_hurry_connection(struct rl_connection *conn)
+{
+    bool all = true;
+
+    RL_LIST_EACH_SAFE(node, &conn->requests) {
+        struct rl_request *request = RL_LIST_ENTRY(node, struct rl_request, link);
+        if (request->reply_state != RL_REPLY_PENDING || request->hurried)
+            continue;
+        if (request->on_hurry != NULL && rl_list_linked(&request->patient_link))
+            request_hurry(request);
+        else if (request->on_cancel != NULL)
+            all = false;
+    }
+    return all;
+}
+
+/* ---- answers ---- */
 
 static void request_withdraw_announcement(struct rl_request *request)
 {
@@ -69,6 +187,9 @@ void rl_request_release(struct rl_request *request)
     if (request->chunks != request->few_chunks)
         rl_free(request->chunks);
     request_withdraw_announcement(request);
+    request_unpark(request);
+    if (net->handling == request)
+        net->handling = NULL;
     if (request->reply_state == RL_REPLY_PENDING)
         conn->unanswered_count--;
     rl_list_remove(&request->link);
@@ -84,7 +205,7 @@ void rl_request_release(struct rl_request *request)
     rl_receive_want_resume(conn);
     if (RL_UNLIKELY(conn->closing))
         rl_connection_check_free(conn);
-    else if (RL_UNLIKELY(net->draining) && conn->request_count == 0)
+    else if (RL_UNLIKELY(net->draining || conn->ended) && conn->request_count == 0)
         rl_send_want(conn);             /* which closes it */
 }
 
@@ -111,8 +232,9 @@ void rl_request_announce_reply(struct rl_request *request, size_t bytes)
 static void request_answered(struct rl_request *request, enum rl_reply_state state)
 {
     request_withdraw_announcement(request);
+    request_unpark(request);
     request->reply_state = state;
-    request->on_cancel = NULL;
+    request->on_cancel = request->on_hurry = NULL;
     request->connection->unanswered_count--;
 }
 
@@ -140,6 +262,10 @@ void rl_request_reply(struct rl_request *request, const struct rl_chunk *chunks,
     }
     request_release_frame(request);
     rl_reply_bytes_add(conn, sizeof(uint32_t) + bytes);
+    if (request->arena.used_bytes > RL_REQUEST_ARENA_BYTES) {   /* kept until it is sent */
+        request->announced_bytes = (uint32_t)RL_MIN(request->arena.used_bytes, (size_t)INT32_MAX);
+        rl_reply_bytes_add(conn, request->announced_bytes);
+    }
     if (conn->requests.next == &request->link)
         rl_send_want(conn);
 }

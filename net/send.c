@@ -85,7 +85,7 @@ void rl_send_want(struct rl_connection *conn)
 
     if (conn->closing || conn->send != NULL || rl_list_linked(&conn->send_link))
         return;
-    if (node == NULL ? !conn->net->draining :
+    if (node == NULL ? !conn->net->draining && !conn->ended :
         RL_LIST_ENTRY(node, struct rl_request, link)->reply_state == RL_REPLY_PENDING)
         return;
     rl_list_push_back(&conn->net->to_send, &conn->send_link);
@@ -456,7 +456,9 @@ static void send_on_loaded(struct rl_op *op)
 /* Nothing is in flight and nothing is ready: is that the end? */
 static bool send_is_last(const struct rl_connection *conn)
 {
-    return conn->close_after_send || (conn->net->draining && conn->request_count == 0);
+    return conn->close_after_send ||
+           (conn->request_count == 0 &&
+            (conn->net->draining || (conn->ended && conn->spill == NULL)));
 }
 
 void rl_send_collect(struct rl_connection *conn)

@@ -204,6 +204,19 @@ static void handler_park(struct fixture *f, struct rl_request *request)
     request->on_cancel = handler_on_cancel;
 }
 
+static void handler_on_hurry(struct rl_request *request)
+{
+    handler_fixture(request)->hurried++;
+    handler_echo(handler_fixture(request), request);
+}
+
+static void handler_park_patiently(struct fixture *f, struct rl_request *request)
+{
+    cr_assert_not_null(rl_arena_alloc(&request->arena, 100000));
+    handler_park(f, request);
+    request->on_hurry = handler_on_hurry;
+}
+
 struct handler_message {
     struct rl_msg msg;
     struct rl_request *request;
@@ -251,6 +264,9 @@ static void handler(struct rl_request *request)
         break;
     case 'p':
         handler_park(f, request);
+        break;
+    case 'q':
+        handler_park_patiently(f, request);
         break;
     case 'm':
         handler_ask(request);

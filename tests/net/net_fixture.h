@@ -3,6 +3,7 @@
  * The first byte of a frame says what the handler does:
  *   'e' answers at once with the frame itself
  *   'p' parks the request; the test answers it with fixture_answer (or finishes, closes)
+ *   'q' the same, holding 100,000 bytes of its arena; hurried, it answers at once
  *   'f' finishes without an answer
  *   'c' closes the connection
  *   'm' asks the next shard by a message, and answers with the frame when that is back
@@ -29,6 +30,7 @@ struct fixture {
     size_t in_handler_bytes, in_handler_bytes_max;      /* frames unanswered now, at most */
     struct rl_request *parked[FIXTURE_PARKED_MAX];      /* in order of arrival; NULL: gone */
     uint32_t parked_count;
+    uint64_t hurried;                   /* on_hurry calls */
     bool cancel_later;                  /* on_cancel only remembers; the test finishes */
     bool draining;
     uint32_t drained;                   /* shards whose drain is done */

@@ -1,9 +1,8 @@
-/* tests/net/test_net_ends.c — memory, ends and shards of connections, on a kernel in memory. */
+/* tests/net/test_net_ends.c — ends and shards of connections, on a kernel in memory. */
 #include "net_fixture.h"
 #include <criterion/criterion.h>
 #include <string.h>
 
-#define MIB ((size_t)1024 * 1024)
 #define SECOND_NS ((int64_t)1000 * 1000 * 1000)
 
 static struct fixture f;
@@ -17,128 +16,6 @@ static void start(uint32_t shard_count)
 static void stop(void)
 {
     fixture_stop(&f);
-}
-
-/* ---- memory ---- */
-
-Test(net_memory, several_big_frames_share_a_small_budget, .fini = stop)
-{
-    struct rl_net_options options = fixture_options();
-    struct client clients[5];
-    struct bytes out[5] = { 0 };
-    size_t at[5] = { 0 };
-
-    options.request_bytes_max = 4 * MIB;
-    fixture_start(&f, 1, &options);
-    for (size_t k = 0; k < 5; k++) {
-        clients[k] = client_open(&f);
-        for (uint32_t i = 0; i < 3; i++)
-            bytes_frame(&out[k], 'e', (2 + k) * MIB, i);
-    }
-    for (size_t left = 5; left != 0;) {
-        left = 0;
-        for (size_t k = 0; k < 5; k++) {
-            size_t piece = RL_MIN((size_t)65536, out[k].count - at[k]);
-            at[k] += client_write_some(&clients[k], out[k].data + at[k], piece);
-            left += at[k] < out[k].count;
-            client_read(&clients[k]);
-        }
-    }
-    for (size_t k = 0; k < 5; k++) {
-        cr_assert(client_got(&clients[k], &out[k]), "client %zu", k);
-        client_close(&clients[k]);
-        bytes_free(&out[k]);
-    }
-    cr_assert_eq(f.handled, 15);
-}
-
-Test(net_memory, who_waits_for_memory_goes_on_when_it_returns, .fini = stop)
-{
-    struct rl_net_options options = fixture_options();
-    struct bytes out = { 0 }, small = { 0 };
-    struct client clients[8];
-    size_t at[8];
-
-    options.request_bytes_max = 4 * MIB;
-    fixture_start(&f, 1, &options);
-    bytes_frame(&out, 'p', 2 * MIB, 1);
-    bytes_frame(&small, 'e', 100, 1);
-    for (size_t k = 0; k < 8; k++) {
-        clients[k] = client_open(&f);
-        at[k] = client_write_some(&clients[k], out.data, out.count);
-    }
-    cr_assert_lt(at[7], out.count);
-    cr_assert_leq(f.in_handler_bytes_max, 5 * MIB);
-    struct client other = client_open(&f);              /* small frames are not in that line */
-    client_write(&other, small.data, small.count);
-    cr_assert(client_got(&other, &small));
-    for (uint32_t i = 0; i < 8; i++) {
-        cr_assert_gt(f.parked_count, i);
-        fixture_answer(&f, i);
-        for (size_t k = 0; k < 8; k++) {
-            client_read(&clients[k]);
-            at[k] += client_write_some(&clients[k], out.data + at[k], out.count - at[k]);
-        }
-    }
-    for (size_t k = 0; k < 8; k++) {
-        cr_assert(client_got(&clients[k], &out), "client %zu", k);
-        client_close(&clients[k]);
-    }
-    cr_assert_leq(f.in_handler_bytes_max, 5 * MIB);
-    client_close(&other);
-    bytes_free(&out);
-    bytes_free(&small);
-}
-
-Test(net_memory, who_stalls_while_others_wait_is_closed, .fini = stop)
-{
-    struct rl_net_options options = fixture_options();
-    struct bytes out = { 0 };
-
-    options.request_bytes_max = MIB;
-    fixture_start(&f, 1, &options);
-    bytes_frame(&out, 'e', 2 * MIB, 1);
-    struct client staller = client_open(&f), waiter = client_open(&f);
-    client_write(&staller, out.data, 1000);
-    fixture_run(&f);
-    fixture_advance(&f, 60 * SECOND_NS);
-    cr_assert(client_read(&staller));   /* nobody waits: it may take its time */
-    size_t at = client_write_some(&waiter, out.data, out.count);
-    cr_assert_eq(f.handled, 0);
-    fixture_advance(&f, 31 * SECOND_NS);
-    cr_assert(!client_read(&staller));
-    client_write(&waiter, out.data + at, out.count - at);
-    cr_assert(client_got(&waiter, &out));
-    client_close(&staller);
-    client_close(&waiter);
-    bytes_free(&out);
-}
-
-Test(net_memory, who_waits_may_leave, .fini = stop)
-{
-    struct rl_net_options options = fixture_options();
-    struct bytes out = { 0 };
-
-    options.request_bytes_max = MIB;
-    fixture_start(&f, 1, &options);
-    bytes_frame(&out, 'p', 2 * MIB, 1);
-    struct client holder = client_open(&f), waiter = client_open(&f), next = client_open(&f);
-    client_write(&holder, out.data, out.count);
-    cr_assert_eq(f.parked_count, 1);
-    client_write_some(&waiter, out.data, out.count);
-    size_t at = client_write_some(&next, out.data, out.count);
-    client_close(&waiter);
-    fixture_advance(&f, 40 * SECOND_NS);
-    fixture_answer(&f, 0);
-    cr_assert(client_got(&holder, &out));
-    client_write(&next, out.data + at, out.count - at);
-    fixture_run(&f);
-    cr_assert_eq(f.parked_count, 2);
-    fixture_answer(&f, 1);
-    cr_assert(client_got(&next, &out));
-    client_close(&holder);
-    client_close(&next);
-    bytes_free(&out);
 }
 
 /* ---- ends ---- */
@@ -205,6 +82,53 @@ Test(net_ends, cut_within_large_frames, .fini = stop)
         fixture_run(&f);
         cr_assert_eq(fixture_connections(&f), 0);
     }
+    bytes_free(&out);
+}
+
+/* Half closed: no more requests, but the answers still go out, and then the connection ends. */
+Test(net_ends, who_sends_no_more_still_gets_its_answers, .fini = stop)
+{
+    struct bytes asked = { 0 }, out = { 0 }, answers = { 0 };
+
+    start(2);
+    struct client c = client_open(&f);
+    bytes_frame(&out, 'm', 20, 1);      /* answered by a message that comes later */
+    bytes_frame(&out, 'q', 30, 2);      /* waits, until it is hurried */
+    bytes_frame(&out, 'e', 40, 3);
+    bytes_append(&asked, out.data, out.count);
+    bytes_append(&answers, out.data, out.count);
+    bytes_big_ask(&asked, 3000000);     /* more than the window takes */
+    bytes_big_reply(&answers, 3000000);
+    bytes_append(&asked, "\0\0\0\7part", 8);      /* a frame that will never be whole */
+    cr_assert_eq(rl_mem_client_send(c.end, asked.data, asked.count), asked.count);
+    rl_mem_client_end(c.end);
+    fixture_run(&f);
+    cr_assert(!client_read(&c));
+    cr_assert_eq(c.in.count, answers.count);
+    cr_assert_eq(memcmp(c.in.data, answers.data, answers.count), 0);
+    cr_assert_eq(f.hurried, 1);
+    cr_assert_eq(f.cancelled, 0);
+    cr_assert_eq(fixture_connections(&f), 0);
+    client_close(&c);
+    bytes_free(&asked);
+    bytes_free(&out);
+    bytes_free(&answers);
+}
+
+/* What cannot be hurried might wait for ever: such a connection ends with its stream. */
+Test(net_ends, who_sends_no_more_while_something_waits_is_closed, .fini = stop)
+{
+    struct bytes out = { 0 };
+
+    start(1);
+    struct client c = client_open(&f);
+    bytes_frame(&out, 'p', 20, 1);
+    client_write(&c, out.data, out.count);
+    rl_mem_client_end(c.end);
+    fixture_run(&f);
+    cr_assert_eq(f.cancelled, 1);
+    cr_assert_eq(fixture_connections(&f), 0);
+    client_close(&c);
     bytes_free(&out);
 }
 
