@@ -128,6 +128,8 @@ void rl_connection_abandon(struct rl_connection *conn)
     while ((node = rl_list_first(&conn->requests)) != NULL ||
            (node = rl_list_first(&conn->sent)) != NULL)
         rl_request_release(RL_LIST_ENTRY(node, struct rl_request, link));
+    rl_free(conn->own_bytes);           /* the shard has ended: no operation refers to it */
+    conn->own_bytes = NULL;
     conn->receive_state = RL_RECEIVE_NONE;
     rl_connection_unhold(conn);         /* frees it */
 }

@@ -24,10 +24,14 @@
 
 /* Requests that one connection may begin in one turn: the others want their turn too. */
 #define RL_TURN_REQUESTS_MAX 256u
+/* The same in bytes, of frames and of what their decoding took: large requests take longer. */
+#define RL_TURN_BYTES_MAX ((size_t)256 * 1024)
 /* A connection with more unsent reply bytes than this begins no request... */
 #define RL_REPLY_BYTES_MAX ((size_t)8 * 1024 * 1024)
 /* ...and one with any while all of a shard together have more than this. */
 #define RL_NET_REPLY_BYTES_MAX ((size_t)256 * 1024 * 1024)
+/* What a connection receives by itself when there was no slot for it. */
+#define RL_RECEIVE_OWN_BYTES ((size_t)4 * 1024)
 /* Bytes that came while a connection was paused; beyond this it stops receiving. */
 #define RL_SPILL_BYTES_MAX ((size_t)64 * 1024)
 /* The same for all connections of a shard together. */
@@ -69,6 +73,7 @@ enum rl_receive_state {
     RL_RECEIVE_SLOTS,       /* multishot: bytes come in lent slots */
     RL_RECEIVE_STOPPING,    /* the same, asked to end */
     RL_RECEIVE_FRAME,       /* straight into conn->frame */
+    RL_RECEIVE_OWN,         /* into conn->own_bytes, because all slots are others' */
 };
 
 /* Bytes received and not yet looked at, because the connection is paused. */
@@ -154,9 +159,12 @@ struct rl_connection {
     bool overdraft;                     /* its frame has passed the budget */
     size_t bulk_bytes;                  /* size of the last frame if it was large, else 0 */
     struct rl_spill *spill;
+    uint8_t *own_bytes;                 /* RL_RECEIVE_OWN_BYTES, or NULL */
+    bool starved;                       /* there was no slot for what has arrived */
     struct rl_list resume_link, wait_link, budget_link, partial_link;
     int64_t wait_ns;                    /* since when in net->bulk; last progress in net->partial */
     uint32_t turn, turn_requests;       /* requests begun in that turn */
+    size_t turn_bytes;                  /* ...and what they hold */
 
     /* requests: oldest first; the first may be partly sent */
     struct rl_list requests;

@@ -28,6 +28,7 @@
 
 static void receive_on_slot(struct rl_op *op);
 static void receive_on_frame(struct rl_op *op);
+static void receive_on_own(struct rl_op *op);
 
 /* ---- memory ---- */
 
@@ -228,14 +229,16 @@ static bool receive_may_begin(struct rl_connection *conn)
     if (conn->turn != net->turn) {
         conn->turn = net->turn;
         conn->turn_requests = 0;
+        conn->turn_bytes = 0;
     }
     if (RL_LIKELY(conn->request_count < net->options.requests_in_flight_max &&
                   conn->reply_bytes <= receive_reply_bytes_max(net) && !net->draining && !conn->stopping &&
-                  conn->turn_requests < RL_TURN_REQUESTS_MAX && !rl_shard_congested(net->shard) &&
+                  conn->turn_requests < RL_TURN_REQUESTS_MAX &&
+                  conn->turn_bytes < RL_TURN_BYTES_MAX && !rl_shard_congested(net->shard) &&
                   !rl_net_crowded(net)))
         return true;
     conn->paused = true;
-    if (conn->turn_requests >= RL_TURN_REQUESTS_MAX)
+    if (conn->turn_requests >= RL_TURN_REQUESTS_MAX || conn->turn_bytes >= RL_TURN_BYTES_MAX)
         rl_receive_want_resume(conn);
     else if ((rl_shard_congested(net->shard) || rl_net_crowded(net)) && !rl_list_linked(&conn->wait_link))
         rl_list_push_back(&net->congested, &conn->wait_link);
@@ -330,6 +333,7 @@ static void receive_complete_frame(struct rl_connection *conn)
     conn->prefix_bytes = 0;
     conn->bulk_bytes = size >= RL_FRAME_LARGE_BYTES ? size : 0;
     conn->turn_requests++;
+    conn->turn_bytes += size;
     if (rl_list_linked(&conn->partial_link))
         rl_list_remove(&conn->partial_link);
     rl_request_handle(request);
@@ -473,6 +477,18 @@ static void receive_submit_bulk(struct rl_connection *conn)
     receive_submit_frame(conn, PREFIX_BYTES + conn->bulk_bytes);
 }
 
+/* A few that send much can take all slots again and again; this one does not stand behind them. */
+static void receive_submit_own(struct rl_connection *conn)
+{
+    conn->own_bytes = rl_alloc(RL_RECEIVE_OWN_BYTES);
+    conn->receive_op = (struct rl_op){ .kind = RL_OP_RECEIVE_INTO, .fd = conn->fd,
+                                       .done = receive_on_own, .arg = conn,
+                                       .into = { .buffer = conn->own_bytes,
+                                                 .bytes = RL_RECEIVE_OWN_BYTES } };
+    conn->receive_state = RL_RECEIVE_OWN;
+    rl_submit(conn->net->shard, &conn->receive_op);
+}
+
 /* Was the last frame large, so that the next one will be, too? */
 static bool receive_expects_large(const struct rl_connection *conn)
 {
@@ -490,7 +506,10 @@ static void receive_submit(struct rl_connection *conn)
     }
     size_t end = conn->frame_end != 0 ? conn->frame_end : PREFIX_BYTES + conn->bulk_bytes;
     if (conn->frame == NULL || end - conn->frame_begin < RL_FRAME_LARGE_BYTES) {
-        receive_submit_slots(conn);
+        if (RL_UNLIKELY(conn->starved))
+            receive_submit_own(conn);
+        else
+            receive_submit_slots(conn);
         return;
     }
     if (conn->frame_at == conn->frame->capacity && !receive_grow_frame(conn, 0))
@@ -551,9 +570,32 @@ static void receive_on_slot(struct rl_op *op)
     if (!conn->closing && op->status == RL_OK) {
         rl_net_touch(conn);
         receive_bytes(conn, op->ret_data, op->ret_bytes);
-    } else if (!conn->closing && op->status != RL_EBUSY && op->status != RL_ECANCELLED) {
+    } else if (!conn->closing && op->status == RL_EBUSY) {
+        conn->starved = true;
+    } else if (!conn->closing && op->status != RL_ECANCELLED) {
         receive_ended(conn, op->status);
     }
+    rl_receive_update(conn);
+    rl_connection_unhold(conn);
+}
+
+static void receive_on_own(struct rl_op *op)
+{
+    struct rl_connection *conn = op->arg;
+    uint8_t *bytes = conn->own_bytes;
+
+    RL_OBJ(conn, CONNECTION);
+    rl_connection_hold(conn);
+    conn->receive_state = RL_RECEIVE_NONE;
+    conn->own_bytes = NULL;
+    conn->starved = false;
+    if (!conn->closing && op->status == RL_OK) {
+        rl_net_touch(conn);
+        receive_bytes(conn, bytes, op->ret_bytes);
+    } else if (!conn->closing) {
+        receive_ended(conn, op->status);
+    }
+    rl_free(bytes);
     rl_receive_update(conn);
     rl_connection_unhold(conn);
 }

@@ -120,6 +120,7 @@ void rl_request_handle(struct rl_request *request)
         return;
     request->parked_bytes = request->arena.used_bytes;
     net->parked_bytes += request->parked_bytes;
+    request->connection->turn_bytes += request->parked_bytes;
     if (request->on_hurry != NULL)
         rl_list_push_back(&net->patient, &request->patient_link);
     if (RL_UNLIKELY(net->parked_bytes - net->hurried_bytes > net->parked_bytes_max))
