@@ -181,7 +181,8 @@ static void on_hurry(struct rl_request *request)
 {
     struct rl_fetch *f = request->state;
     f->deadline_ns = 0;
-    on_max_wait(&f->timer);
+    if (f->scatter.cancel != NULL)      /* else a collect round is out and will see the time */
+        rl_scatter_cancel(&f->scatter);
 }
 
 /* ---- the request ---- */

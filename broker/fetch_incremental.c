@@ -247,7 +247,8 @@ static void on_hurry(struct rl_request *request)
     struct rl_fetch *f = request->state;
     f->hurried = true;
     f->deadline_ns = 0;
-    on_max_wait(&f->timer);
+    if (f->parked)
+        round_start(f, true);
 }
 
 /* ---- the request ---- */
