@@ -395,6 +395,15 @@ static void note_unflushed(struct rl_log *log, const struct rl_batch *batch)
         rl_timer_start(shard, &hot->flush_timer, shard->now_ns + config->flush_ms * 1000000);
 }
 
+/* Not now.  Whoever is told so sends it again, and nothing that comes behind it may be first. */
+static rl_status refuse(struct rl_log *log, const struct rl_batch *batch, rl_status status)
+{
+    struct rl_shard *shard = log->manager->shard;
+
+    rl_producer_state_refuse(&log->producers, rl_shard_random(shard), batch, shard->wall_ms);
+    return status;
+}
+
 rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_buffer *buffer,
                         int32_t leader_epoch, struct rl_append_result *ret_result)
 {
@@ -403,7 +412,7 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
 
     RL_OBJ(log, LOG);
     if (RL_UNLIKELY(log->failure != RL_OK))
-        return log->failure;
+        return refuse(log, batch, log->failure);
     if (RL_UNLIKELY(log->closing))
         return RL_ECLOSED;
     if (batch->producer_id >= 0) {
@@ -413,9 +422,9 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
     }
 
     if (RL_UNLIKELY(log->manager->space_low))
-        return RL_ENOSPACE;             /* a duplicate was answered above */
+        return refuse(log, batch, RL_ENOSPACE);         /* a duplicate was answered above */
     if (RL_UNLIKELY(log->hot != NULL && log->hot->held_up))
-        return RL_EMFILE;
+        return refuse(log, batch, RL_EMFILE);
     rl_free_space_note(log->manager, batch->size_bytes);
 
     struct rl_log_hot *hot = rl_log_heat(log);
@@ -482,6 +491,8 @@ uint32_t rl_log_producers(const struct rl_log *log, struct rl_log_producer *ret_
         const struct rl_producer *producer = RL_LIST_ENTRY(link, struct rl_producer, by_use);
         if (filled == count)
             break;
+        if (producer->batch_count == 0)
+            continue;                   /* nothing of it is in the log */
         ret_producers[filled++] = (struct rl_log_producer){
             .producer_id = producer->producer_id,
             .last_timestamp_ms = producer->last_timestamp_ms,

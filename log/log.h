@@ -127,6 +127,19 @@ void rl_log_close(struct rl_log *log, bool clean, void (*done)(void *arg), void 
 /* How to open a log again that has failed, once it is closed: what was on stable storage is told to
  * the recovery, which refuses to do with less. */
 struct rl_log_start rl_log_start_again(const struct rl_log *log);
+/* What connected producers have to go on with when a log is opened again (producer_state.h): taken from
+ * the one that failed, kept while there is none, given to the next.  Zeroed: nothing. */
+struct rl_log_lost {
+    struct rl_producer_state *producers;
+    int64_t acknowledged_offset;
+};
+/* From a log that has failed and will be closed; batches before acknowledged_offset were answered. */
+void rl_log_lost_take(struct rl_log_lost *lost, struct rl_log *log, int64_t acknowledged_offset);
+/* A batch is not taken since there is no log now; rl_log_append() does the same when it takes none. */
+void rl_log_lost_refuse(struct rl_log_lost *lost, struct rl_shard *shard, const struct rl_batch *batch);
+/* To a log that was opened, before anything is appended; nothing is left in lost. */
+void rl_log_lost_give(struct rl_log_lost *lost, struct rl_log *log);
+void rl_log_lost_done(struct rl_log_lost *lost);
 /* Was it rebuilt from the device when it was opened?  Then records that were written, and seen, but
  * not on stable storage may be gone. */
 bool rl_log_was_rebuilt(const struct rl_log *log);

@@ -65,8 +65,17 @@ rl_status rl_producer_state_check(const struct rl_producer_state *state,
             return RL_EDUPLICATE;
         }
     }
+    /* Sequences are counted modulo 2^31. */
+    uint32_t ahead = ((uint32_t)batch->base_sequence - (uint32_t)producer->resume_sequence) & INT32_MAX;
+    uint32_t most = ((uint32_t)producer->next_sequence - (uint32_t)producer->resume_sequence) & INT32_MAX;
+    return ahead <= most ? RL_OK : RL_EOUTOFORDER;
+}
+
+void rl_producer_go_on(struct rl_producer *producer)
+{
     int32_t newest = producer->batches[producer->batch_count - 1].last_sequence;
-    return batch->base_sequence == sequence_add(newest, 1) ? RL_OK : RL_EOUTOFORDER;
+
+    producer->next_sequence = producer->resume_sequence = sequence_add(newest, 1);
 }
 
 struct rl_producer *rl_producer_state_touch(struct rl_producer_state *state, int64_t producer_id)
@@ -108,6 +117,82 @@ void rl_producer_state_update(struct rl_producer_state *state, const struct rl_b
         .last_offset_delta = batch->last_offset_delta,
         .append_time_ms = rl_batch_is_log_append_time(batch) ? batch->max_timestamp_ms : -1,
     };
+    rl_producer_go_on(producer);
+    producer->last_used_ms = wall_ms;
+    producer->last_timestamp_ms = batch->max_timestamp_ms;
+}
+
+/* Where a producer goes on whose batches from end_offset on are gone; false: it lost none. */
+static bool lost_sequences(const struct rl_producer *before, int64_t end_offset,
+                           int64_t acknowledged_offset, int32_t *ret_resume, int32_t *ret_next)
+{
+    bool lost = before->batch_count == 0;
+
+    *ret_resume = before->resume_sequence;
+    *ret_next = before->next_sequence;
+    for (uint32_t i = before->batch_count; i-- > 0;) {
+        const struct rl_producer_batch *batch = &before->batches[i];
+        if (batch->base_offset < end_offset)
+            break;
+        lost = true;
+        *ret_resume = batch->first_sequence;
+        if (batch->base_offset >= acknowledged_offset)
+            *ret_next = batch->first_sequence;
+    }
+    return lost || *ret_resume != *ret_next;
+}
+
+static struct rl_producer *trace_of(struct rl_producer_state **state, uint64_t seed,
+                                    int64_t producer_id, int16_t producer_epoch)
+{
+    if (*state == NULL)
+        *state = rl_producer_state_create(seed);
+    struct rl_producer *producer = rl_producer_state_touch(*state, producer_id);
+    if (producer->producer_epoch != producer_epoch) {
+        producer->producer_epoch = producer_epoch;
+        producer->batch_count = 0;
+    }
+    return producer;
+}
+
+/* A trace of somebody whom the log knows after all. */
+static bool is_superseded(const struct rl_producer_state *state, const struct rl_producer *trace)
+{
+    const struct rl_producer *known =
+        state == NULL ? NULL : rl_table_find_number(&state->by_id, (uint64_t)trace->producer_id);
+
+    return trace->batch_count == 0 && known != NULL && known->batch_count > 0 &&
+           known->producer_epoch >= trace->producer_epoch;
+}
+
+void rl_producer_state_lose(struct rl_producer_state **state, uint64_t seed,
+                            const struct rl_producer_state *before, int64_t end_offset,
+                            int64_t acknowledged_offset)
+{
+    if (before == NULL)
+        return;
+    RL_LIST_EACH(node, &before->by_use) {
+        const struct rl_producer *old = RL_LIST_ENTRY(node, struct rl_producer, by_use);
+        int32_t resume_sequence, next_sequence;
+        if (is_superseded(*state, old) ||
+            !lost_sequences(old, end_offset, acknowledged_offset, &resume_sequence, &next_sequence))
+            continue;
+        struct rl_producer *producer = trace_of(state, seed, old->producer_id, old->producer_epoch);
+        producer->resume_sequence = resume_sequence;
+        producer->next_sequence = next_sequence;
+        producer->last_used_ms = old->last_used_ms;
+        producer->last_timestamp_ms = old->last_timestamp_ms;
+    }
+}
+
+void rl_producer_state_refuse(struct rl_producer_state **state, uint64_t seed,
+                              const struct rl_batch *batch, int64_t wall_ms)
+{
+    if (batch->producer_id < 0 ||
+        (*state != NULL && rl_table_find_number(&(*state)->by_id, (uint64_t)batch->producer_id) != NULL))
+        return;                         /* what it may go on with is known */
+    struct rl_producer *producer = trace_of(state, seed, batch->producer_id, batch->producer_epoch);
+    producer->resume_sequence = producer->next_sequence = batch->base_sequence;
     producer->last_used_ms = wall_ms;
     producer->last_timestamp_ms = batch->max_timestamp_ms;
 }

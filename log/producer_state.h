@@ -4,6 +4,11 @@
  * them, so that a retry is answered with the first attempt's offset and a gap is refused.
  * Pure data: the time is an argument; log/snapshot.c stores it.
  *
+ * When a log is opened again or rolled back within a life, connections live on, and behind a batch
+ * that is gone there may be others on their way.  Kafka takes any sequence of a producer it does not
+ * know; a pipelined producer would be reordered by that.  So who loses batches leaves a trace: the
+ * sequences it may go on with.  A trace lives in memory only: a restart ends all connections.
+ *
  * Bounded: beyond RL_PRODUCERS_MAX the least recently used producer is forgotten.  A retry comes
  * within delivery.timeout.ms (two minutes by default), so dedupe is only lost if more than 270
  * new producers per second write to this one partition; the table then stays below 7 MiB. */
@@ -32,7 +37,9 @@ struct rl_producer {
     int64_t last_used_ms;               /* wall clock of the last append */
     int64_t last_timestamp_ms;          /* of its last batch */
     int16_t producer_epoch;
-    uint8_t batch_count;                /* 1 .. RL_PRODUCER_WINDOW */
+    uint8_t batch_count;                /* 0 (a trace) .. RL_PRODUCER_WINDOW */
+    int32_t next_sequence;              /* it goes on there, */
+    int32_t resume_sequence;            /* or from here: acknowledged ones that are lost begin here */
     struct rl_producer_batch batches[RL_PRODUCER_WINDOW];       /* oldest first */
 };
 
@@ -48,7 +55,7 @@ uint32_t rl_producer_state_count(const struct rl_producer_state *state);        
 
 /* Kafka's verdict on a batch with a producer id (ProducerAppendInfo, UnifiedLog):
  * RL_OK: append it; RL_EDUPLICATE: ret_duplicate (lent until the state changes) is the earlier
- * append; RL_EOUTOFORDER; RL_EPRODUCEREPOCH.  An unknown producer may begin with any sequence,
+ * append; RL_EOUTOFORDER (a client sends it again, in order); RL_EPRODUCEREPOCH.  An unknown producer may begin with any sequence,
  * a new epoch only with 0. */
 rl_status rl_producer_state_check(const struct rl_producer_state *state,
                                   const struct rl_batch *batch,
@@ -56,10 +63,21 @@ rl_status rl_producer_state_check(const struct rl_producer_state *state,
 /* Note a batch that is in the log; the checks are not repeated, so that a log can be replayed. */
 void rl_producer_state_update(struct rl_producer_state *state, const struct rl_batch *batch,
                               int64_t wall_ms);
+/* Batches of `before` from end_offset on are gone.  Their producers go on with the first one that was
+ * not acknowledged, which are those from acknowledged_offset on.  *state (NULL: none yet, created with
+ * seed if needed) is what the log has now. */
+void rl_producer_state_lose(struct rl_producer_state **state, uint64_t seed,
+                            const struct rl_producer_state *before, int64_t end_offset,
+                            int64_t acknowledged_offset);
+/* The batch is not taken, for no fault of its producer: an unknown one has to begin with it. */
+void rl_producer_state_refuse(struct rl_producer_state **state, uint64_t seed,
+                              const struct rl_batch *batch, int64_t wall_ms);
 /* Forget producers that were idle for expiration_ms. */
 void rl_producer_state_expire(struct rl_producer_state *state, int64_t wall_ms,
                               int64_t expiration_ms);
 /* For snapshot.c: the entry, created when missing, as most recently used. */
 struct rl_producer *rl_producer_state_touch(struct rl_producer_state *state, int64_t producer_id);
+/* The one behind its newest batch is the only one it may go on with. */
+void rl_producer_go_on(struct rl_producer *producer);
 
 #endif

@@ -147,7 +147,7 @@ static bool trust(struct rl_recovering *run, struct rl_log_point point)
 }
 
 /* Whoever held the log open until now knows better than the checkpoint what was on stable storage.
- * (Not where segments follow that no checkpoint describes yet: they have to be walked.) */
+ * (Not where it lies in another segment: those between may have grown since, and are to be walked.) */
 static rl_status raise_recovery_point(struct rl_recovering *run)
 {
     const struct rl_recovery *r = run->r;
@@ -167,9 +167,13 @@ static rl_status raise_recovery_point(struct rl_recovering *run)
                  r->flushed.segment_base, r->flushed.pos);
         return RL_ECORRUPT;
     }
-    if (i <= run->known_count)
-        run->checkpoint.recovery = (struct rl_log_point){
-            r->flushed.offset, r->flushed.pos > 0 ? r->flushed.pos : seg->size_bytes };
+    if (i - 1 != rl_checkpoint_segment_of(&run->checkpoint, run->checkpoint.recovery.offset) ||
+        i - 1 != rl_checkpoint_segment_of(&run->checkpoint, r->flushed.offset))
+        return RL_OK;
+    if (r->flushed.pos == 0 && measure(run, i - 1, &bytes) != RL_OK)    /* it is whole */
+        return RL_OK;
+    run->checkpoint.recovery = (struct rl_log_point){
+        r->flushed.offset, r->flushed.pos > 0 ? r->flushed.pos : (uint32_t)bytes };
     return RL_OK;
 }
 

@@ -45,6 +45,8 @@ static void adopt(struct rl_log *log, struct rl_recovery *recovery)
 
     rl_segments_free(log->segments, log->segment_count);
     rl_epoch_cache_done(&log->epochs);
+    rl_producer_state_lose(&recovery->producers, rl_shard_random(log->manager->shard), log->producers,
+                           log->written_offset, log->written_offset);
     rl_producer_state_free(log->producers);
     log->segments = recovery->segments;
     log->segment_count = log->segment_capacity = recovery->segment_count;

@@ -26,19 +26,24 @@ static uint8_t *encode_producer(uint8_t *p, const struct rl_producer *producer)
 
 void rl_snapshot_encode(const struct rl_producer_state *state, int64_t offset, struct rl_text *out)
 {
-    uint32_t count = rl_producer_state_count(state);
-    size_t most = HEADER_BYTES + (size_t)count * (PRODUCER_BYTES + RL_PRODUCER_WINDOW * BATCH_BYTES);
+    uint32_t count = 0;
+    size_t most = HEADER_BYTES + (size_t)rl_producer_state_count(state) * (PRODUCER_BYTES + RL_PRODUCER_WINDOW * BATCH_BYTES);
     uint8_t *file = (uint8_t *)rl_text_reserve(out, most);
     uint8_t *p = file + HEADER_BYTES;
 
     rl_put_u32(file, MAGIC);
     rl_put_u32(file + 4, VERSION);
     rl_put_u64(file + 12, (uint64_t)offset);
-    rl_put_u32(file + 20, count);
     if (state != NULL) {
-        RL_LIST_EACH(node, &state->by_use)
-            p = encode_producer(p, RL_LIST_ENTRY(node, struct rl_producer, by_use));
+        RL_LIST_EACH(node, &state->by_use) {
+            const struct rl_producer *producer = RL_LIST_ENTRY(node, struct rl_producer, by_use);
+            if (producer->batch_count == 0)
+                continue;               /* a trace of what is gone, for who is connected now */
+            p = encode_producer(p, producer);
+            count++;
+        }
     }
+    rl_put_u32(file + 20, count);
     rl_put_u32(file + 8, rl_crc32c(0, file + 12, (size_t)(p - file) - 12));
     out->bytes += (size_t)(p - file);
     out->data[out->bytes] = '\0';
@@ -69,6 +74,7 @@ static const uint8_t *decode_producer(const uint8_t *p, const uint8_t *end,
             .append_time_ms = (int64_t)rl_get_u64(p + 20),
         };
     }
+    rl_producer_go_on(producer);
     return p;
 }
 

@@ -60,6 +60,7 @@ void rl_partition_free(struct rl_partition *p)
     RL_ASSERT(p->log == NULL);
     RL_ASSERT(rl_list_empty(&p->pending));
     RL_ASSERT(rl_list_empty(&p->waiters));
+    rl_log_lost_done(&p->lost);
     p->magic = 0;
     rl_free(p->topic);
     rl_free(p);
@@ -71,6 +72,7 @@ void rl_partition_lead(struct rl_partition *p, struct rl_log *log, int32_t leade
     partition_move(p, RL_REPLICA_LEADER);
     p->log = log;
     p->leader_epoch = leader_epoch;
+    rl_log_lost_give(&p->lost, log);
     if (rl_log_latest_epoch(log) < leader_epoch)
         rl_log_begin_epoch(log, leader_epoch);
     /* The only replica: what survived is all there is, and nobody else can contradict it. */
@@ -198,8 +200,10 @@ rl_status rl_partition_append(struct rl_partition *p, struct rl_partition_append
 {
     RL_OBJ(p, PARTITION);
     rl_status status = rl_partition_check_epoch(p, -1);
-    if (status != RL_OK)
+    if (status != RL_OK) {
+        rl_log_lost_refuse(&p->lost, p->home, a->batch);
         return status;
+    }
 
     status = rl_log_append(p->log, a->batch, a->buffer, p->leader_epoch, &a->result);
     if (status != RL_OK && status != RL_EDUPLICATE)

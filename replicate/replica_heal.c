@@ -188,6 +188,7 @@ static void heal_advance(struct replica *r)
         r->opening = true;
         heal->wants_epoch = false;
         heal->log_start = rl_log_start_again(p->log);
+        rl_log_lost_take(&p->lost, p->log, heal->visible_offset);
         rl_log_close(p->log, false, on_closed, r);
     } else if (rl_log_end_offset(p->log) < heal->visible_offset && r->leader_epoch <= p->leader_epoch) {
         raise_epoch(r);

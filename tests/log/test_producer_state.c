@@ -155,6 +155,132 @@ Test(producer_state, a_snapshot_brings_back_the_same_state)
     rl_text_done(&again);
 }
 
+/* ---- batches that are lost ---- */
+
+static rl_status check(const struct rl_producer_state *state, int64_t id, int16_t epoch, int32_t sequence)
+{
+    const struct rl_producer_batch *duplicate;
+    struct rl_batch batch = batch_of(id, epoch, sequence, 1, 0);
+    return rl_producer_state_check(state, &batch, &duplicate);
+}
+
+/* A state with sequences first..last of producer 7, one batch each, at offsets from `offset` on. */
+static struct rl_producer_state *state_with(int16_t epoch, int32_t first, int32_t last, int64_t offset)
+{
+    struct rl_producer_state *state = rl_producer_state_create(1);
+    for (int32_t sequence = first; sequence <= last; sequence++) {
+        struct rl_batch batch = batch_of(7, epoch, sequence, 1, offset++);
+        rl_producer_state_update(state, &batch, 1000);
+    }
+    return state;
+}
+
+/* A pipelined producer: 0, 1 and 2 are answered with an error, 3 is on its way.  Kafka would take 3. */
+Test(producer_state, who_lost_all_batches_goes_on_with_the_first)
+{
+    struct rl_producer_state *before = state_with(0, 0, 2, 10), *after = NULL;
+
+    rl_producer_state_lose(&after, 1, before, 10, 10);
+    cr_assert_eq(check(after, 7, 0, 3), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 0, 1), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 0, 0), RL_OK);
+    cr_assert_eq(check(after, 8, 0, 3), RL_OK, "others are as unknown as before");
+    cr_assert_eq(check(after, 7, 1, 0), RL_OK, "it may begin anew");
+    cr_assert_eq(check(after, 7, 1, 1), RL_EOUTOFORDER);
+    for (int32_t sequence = 0; sequence < 8; sequence++) {
+        struct rl_batch batch = batch_of(7, 0, sequence, 1, 10 + sequence);
+        cr_assert_eq(check(after, 7, 0, sequence), RL_OK);
+        rl_producer_state_update(after, &batch, 1000);
+        cr_assert_eq(check(after, 7, 0, sequence), RL_EDUPLICATE);
+    }
+    rl_producer_state_free(before);
+    rl_producer_state_free(after);
+}
+
+/* Sequences 4 to 8 at offsets 10 to 14; 12 and 13 were answered without a sync, 14 was not. */
+Test(producer_state, who_lost_acknowledged_batches_goes_on_behind_them)
+{
+    struct rl_producer_state *before = state_with(3, 4, 8, 10), *after = state_with(3, 4, 5, 10);
+
+    rl_producer_state_lose(&after, 1, before, 12, 14);
+    cr_assert_eq(check(after, 7, 3, 9), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 3, 8), RL_OK);
+    cr_assert_eq(check(after, 7, 3, 6), RL_OK, "the answer may have been lost, too");
+    cr_assert_eq(check(after, 7, 3, 5), RL_EDUPLICATE);
+    cr_assert_eq(check(after, 7, 2, 0), RL_EPRODUCEREPOCH);
+    struct rl_producer_state *again = NULL;
+    rl_producer_state_lose(&again, 1, after, 12, 14);   /* opened once more, before it came */
+    cr_assert_eq(check(again, 7, 3, 8), RL_OK);
+    cr_assert_eq(check(again, 7, 3, 9), RL_EOUTOFORDER);
+    rl_producer_state_free(again);
+    struct rl_batch batch = batch_of(7, 3, 8, 1, 12);
+    rl_producer_state_update(after, &batch, 1000);
+    cr_assert_eq(check(after, 7, 3, 6), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 3, 9), RL_OK);
+    rl_producer_state_free(before);
+    rl_producer_state_free(after);
+}
+
+Test(producer_state, who_lost_nothing_is_as_before)
+{
+    struct rl_producer_state *before = state_with(0, 0, 2, 10), *after = state_with(0, 0, 2, 10);
+    struct rl_producer_state *none = NULL;
+
+    rl_producer_state_lose(&after, 1, before, 13, 13);
+    cr_assert_eq(check(after, 7, 0, 3), RL_OK);
+    cr_assert_eq(check(after, 7, 0, 1), RL_EDUPLICATE);
+    rl_producer_state_lose(&none, 1, before, 13, 13);
+    rl_producer_state_lose(&none, 1, NULL, 0, 0);
+    cr_assert_null(none);
+    rl_producer_state_free(before);
+    rl_producer_state_free(after);
+}
+
+/* A sequence wraps, and a window that is all lost and full. */
+Test(producer_state, lost_sequences_wrap)
+{
+    struct rl_producer_state *before = rl_producer_state_create(1), *after = NULL;
+    int32_t sequence = INT32_MAX - 1;
+
+    for (int64_t offset = 0; offset < 5; offset++) {
+        struct rl_batch batch = batch_of(7, 0, sequence, 1, offset);
+        rl_producer_state_update(before, &batch, 1000);
+        sequence = sequence == INT32_MAX ? 0 : sequence + 1;
+    }
+    rl_producer_state_lose(&after, 1, before, 0, 3);    /* MAX-1, MAX, 0 were acknowledged */
+    cr_assert_eq(check(after, 7, 0, 2), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 0, 1), RL_OK);
+    cr_assert_eq(check(after, 7, 0, INT32_MAX), RL_OK);
+    cr_assert_eq(check(after, 7, 0, INT32_MAX - 2), RL_EOUTOFORDER);
+    rl_producer_state_free(before);
+    rl_producer_state_free(after);
+}
+
+/* Refused while there is no log: what was sent behind it must not be first. */
+Test(producer_state, a_refused_producer_begins_with_what_was_refused)
+{
+    struct rl_producer_state *state = NULL, *known = state_with(0, 0, 3, 10);
+    struct rl_batch first = batch_of(7, 0, 2, 1, 0), second = batch_of(7, 0, 3, 1, 0);
+    struct rl_text file = { 0 };
+
+    rl_producer_state_refuse(&state, 1, &first, 1000);
+    rl_producer_state_refuse(&state, 1, &second, 1000);
+    cr_assert_eq(check(state, 7, 0, 3), RL_EOUTOFORDER);
+    cr_assert_eq(check(state, 7, 0, 2), RL_OK);
+    rl_producer_state_lose(&known, 1, state, 14, 14);   /* the log knew it after all */
+    cr_assert_eq(check(known, 7, 0, 2), RL_EDUPLICATE);
+    cr_assert_eq(check(known, 7, 0, 4), RL_OK);
+
+    struct rl_producer_state *copy = rl_producer_state_create(2);
+    rl_snapshot_encode(state, 5, &file);                /* connections do not outlive a process */
+    cr_assert_eq(rl_snapshot_decode(rl_text_slice(&file), 5, copy), RL_OK);
+    cr_assert_eq(rl_producer_state_count(copy), 0);
+    rl_text_done(&file);
+    rl_producer_state_free(copy);
+    rl_producer_state_free(known);
+    rl_producer_state_free(state);
+}
+
 /* ---- leader epochs ---- */
 
 Test(epoch_cache, ends_as_kafka_answers_them)

@@ -349,6 +349,49 @@ Test(partition, what_was_seen_and_is_lost_raises_the_leader_epoch)
     rig_stop();
 }
 
+/* Batches 0 and 1 of a new producer are lost, and 2 and 3 were on their way behind them: they were taken,
+ * since nobody knew the producer, and 0 and 1 never again.  How: a failed sync, a failed write, a full
+ * disk (simulator, seeds 655 and 11). */
+Test(partition, a_pipelined_producer_stays_in_order_over_a_failure)
+{
+    for (int how = 0; how < 3; how++) {
+        rig_start(true, INT64_MAX);
+        cr_assert_eq(append(-1, 1, 5, 0), RL_OK);
+        rl_mem_settle(rig.set);
+        if (how == 0)
+            rl_mem_disk_fail_sync(rig.disk, 0, 0, RL_EIO);
+        else
+            rl_mem_disk_fail_write(rig.disk, 0, 10, how == 1 ? RL_EIO : RL_ENOSPACE);
+        rl_mem_hold_helpers(rig.mem, true);
+        cr_assert_eq(append(-1, 1, 77, 0), RL_OK);
+        cr_assert_eq(append(-1, 1, 77, 1), RL_OK);
+        rl_mem_settle(rig.set);
+        rl_status unavailable = how == 2 ? RL_ENOSPACE : RL_EIO;
+        if (how > 0) {
+            cr_assert_eq(rig.appends[1].status, unavailable);
+            cr_assert_eq(append(-1, 1, 78, 0), unavailable, "nothing is taken now");
+        }
+        rl_mem_hold_helpers(rig.mem, false);
+        rl_mem_settle(rig.set);
+        rl_mem_advance(rig.mem, 1100000000);
+        rl_mem_settle(rig.set);
+        cr_assert_eq(rig.appends[2].status, unavailable);
+        cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+        cr_assert_eq(append(-1, 1, 77, 2), RL_EOUTOFORDER);
+        cr_assert_eq(append(-1, 1, 77, 1), RL_EOUTOFORDER);
+        if (how > 0) {
+            cr_assert_eq(append(-1, 1, 78, 1), RL_EOUTOFORDER, "refused before anything of it was taken");
+            cr_assert_eq(append(-1, 1, 78, 0), RL_OK);
+        }
+        for (int32_t sequence = 0; sequence < 3; sequence++)
+            cr_assert_eq(append(-1, 1, 77, sequence), RL_OK);
+        cr_assert_eq(append(-1, 1, 5, 1), RL_OK, "who lost nothing goes on");
+        rl_mem_settle(rig.set);
+        cr_assert_eq(rig.appends[rig.append_count - 1].status, RL_OK);
+        rig_stop();
+    }
+}
+
 /* Killed after a failed sync: on the same mount a start raises no epoch, but this partition may have
  * lost what was seen. */
 Test(partition, a_log_rebuilt_at_a_start_leads_in_a_higher_epoch)

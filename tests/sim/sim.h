@@ -26,7 +26,6 @@ struct sim_options {
     uint32_t operations;
     bool verbose;
     bool trace;                         /* every call of the disk, to stderr */
-    bool pipelined_heal;                /* clients go on while a log is opened again after a failed sync */
     bool quiet_disk;                    /* no crash, no fault: for a trace */
     char replay[64];                    /* what a failure's command has beside seed and operations */
 };

@@ -53,6 +53,16 @@ static const char *topic_of(const struct sim *sim, uint32_t partition)
 
 /* ---- produce ---- */
 
+/* A broker knows the last five batches of a producer: one that was answered with a timeout must not fall
+ * out of them while those behind it go on. */
+static bool is_far_ahead(const struct sim *sim, const struct sim_client *c, uint32_t partition)
+{
+    if (!c->idempotent || c->at[partition].queued == 0)
+        return false;
+    const struct sim_batch *oldest = &sim->model.batches[c->at[partition].queue[0]];
+    return c->at[partition].next_sequence - oldest->sequence >= SIM_QUEUE_MAX;
+}
+
 /* The next batch for the partition: one to be sent again, or a new one with these acks; -1: none. */
 static int64_t next_batch(struct sim *sim, struct sim_client *c, uint32_t partition, int16_t acks)
 {
@@ -65,7 +75,7 @@ static int64_t next_batch(struct sim *sim, struct sim_client *c, uint32_t partit
         c->at[partition].sent++;
         return id;
     }
-    if (c->at[partition].queued == SIM_QUEUE_MAX || sim->calm)
+    if (c->at[partition].queued == SIM_QUEUE_MAX || sim->calm || is_far_ahead(sim, c, partition))
         return -1;
     uint32_t id = sim_model_batch(sim, c->index, partition, c->at[partition].next_sequence++, acks,
                                   c->idempotent, c->idempotent ? c->producer_id : -1);

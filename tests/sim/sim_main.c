@@ -30,7 +30,7 @@ static const bool count_must[] = {
 struct arguments {
     uint64_t seed;
     uint64_t seeds;                     /* so many, from seed on */
-    bool one_seed, exhaustive, once, verbose, trace, pipelined_heal;
+    bool one_seed, exhaustive, once, verbose, trace;
     double minutes;
     uint32_t operations;                /* 0: as the mode has it */
     struct sim_sweep sweep;
@@ -89,7 +89,7 @@ static void run_seed(const struct arguments *a, uint64_t seed)
 
     alarm(SEED_SECONDS_MAX);
     running = (struct sim_options){ .seed = seed, .operations = a->operations, .verbose = a->verbose,
-                                     .trace = a->trace, .pipelined_heal = a->pipelined_heal };
+                                     .trace = a->trace };
     uint64_t hash = run_once(&running, first);
     if (!a->once && !a->verbose && run_once(&running, second) != hash) {
         fprintf(stderr, "FAILED seed %" PRIu64 ": two runs of it differ\n"
@@ -104,10 +104,8 @@ static void run_seed(const struct arguments *a, uint64_t seed)
 
 static bool parse_flag(struct arguments *a, const char *name)
 {
-    static const char *const names[] = { "--exhaustive", "--once", "--verbose", "--trace",
-                                         "--pipelined-heal" };
-    bool *const flags[] = { &a->exhaustive, &a->once, &a->verbose, &a->trace,
-                             &a->pipelined_heal };
+    static const char *const names[] = { "--exhaustive", "--once", "--verbose", "--trace" };
+    bool *const flags[] = { &a->exhaustive, &a->once, &a->verbose, &a->trace };
 
     for (size_t i = 0; i < RL_ARRAY_COUNT(names); i++) {
         if (strcmp(name, names[i]) == 0)
@@ -214,7 +212,7 @@ int main(int argc, char **argv)
 
     if (!parse(&a, argc, argv)) {
         fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N]\n"
-                "            [--seed-file FILE] [--once] [--verbose] [--trace] [--pipelined-heal]\n"
+                "            [--seed-file FILE] [--once] [--verbose] [--trace]\n"
                 "            [--exhaustive [--every N] [--call N --way old|new|torn|kill]]\n");
         return 2;
     }

@@ -162,7 +162,6 @@ void sim_model_sync_failed(struct sim *sim, const char *path)
         if (strncmp(path, directory, (size_t)bytes) != 0)
             continue;
         p->lost = true;
-        sim->lost |= !sim->options.pipelined_heal;      /* an open finding: see README.md */
     }
 }
 

@@ -153,6 +153,28 @@ static bool step_shards(struct sim *sim)
     return worked;
 }
 
+/* A log whose sync failed before a kill is rebuilt at the start, and serves when a higher leader epoch is
+ * stored; all shards have to know of it before it is compared. */
+static bool are_rebuilt(struct sim *sim)
+{
+    struct rl_shard_set *set = sim_broker_set(sim->broker);
+    const struct rl_image *image = rl_image_current(rl_shard_set_get(set, 0));
+    bool all = true;
+
+    for (uint32_t s = 0; s < rl_shard_set_count(set); s++) {
+        all &= rl_image_current(rl_shard_set_get(set, s))->generation == image->generation;
+        for (uint32_t i = 0; i < sim->model.partition_count; i++) {
+            const struct sim_partition *p = &sim->model.partitions[i];
+            const struct rl_topic *topic =
+                rl_image_find(image, rl_slice_of_string(sim->model.topics[p->topic].name));
+            const struct rl_partition *partition = !p->lost || topic == NULL ? NULL :
+                rl_replica_manager_find(rl_shard_set_get(set, s), topic->id, p->index);
+            all &= partition == NULL || partition->state == RL_REPLICA_LEADER;
+        }
+    }
+    return all;
+}
+
 /* A device lost what a failed sync should have kept, and the broker says so by a higher leader epoch:
  * the life ends before a client hears of anything newer, and what is left is audited. */
 static bool epochs_rose(struct sim *sim)
@@ -273,6 +295,11 @@ bool sim_start(struct sim *sim, uint32_t shards)
         return false;
     }
     sim->calm = true;
+    for (uint32_t turn = 0; !sim->disk.faulty && !are_rebuilt(sim); turn++) {
+        if (turn == SETTLE_TURNS_MAX)
+            sim_fail(sim, "a log whose sync failed before this start is not rebuilt");
+        sim_turn(sim, false);
+    }
     sim_audit_create_topics(sim);
     sim_audit(sim);
     sim->calm = calm;
@@ -407,6 +434,7 @@ void sim_heal(struct sim *sim, bool again)
     sim->stalled_until_ns = 0;
     sim->disk.faults = (struct sim_faults){ 0 };
     rl_mem_disk_heal(sim->disk.disk);
+    rl_mem_disk_set_capacity(sim->disk.disk, UINT64_MAX / 2);       /* it may have died while it was full */
     if (!sim_start(sim, 1 + (uint32_t)sim_below(sim, 4)))
         sim_fail(sim, "the broker does not start");
     for (uint32_t turn = 0; !all_idle(sim); turn++) {
