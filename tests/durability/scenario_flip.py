@@ -143,6 +143,26 @@ def read_batches(client, partition, end):
         offset = last_offset(*got[-1]) + 1
 
 
+# The leader epoch of a batch is the one field that Kafka's format does not checksum: a flip there,
+# behind the last checkpoint, cannot be told from what the broker wrote.  The records are checked.
+EPOCH_FROM, EPOCH_TO = 12, 16
+
+
+def in_leader_epoch(content, at):
+    position = 0
+    while position + EPOCH_TO <= len(content):
+        end = position + 12 + int.from_bytes(content[position + 8:position + 12], "big")
+        if at < end:
+            return EPOCH_FROM <= at - position < EPOCH_TO
+        position = end
+    return False
+
+
+def same_records(batch, other):
+    return other is not None and (batch[:EPOCH_FROM] + batch[EPOCH_TO:] ==
+                                  other[:EPOCH_FROM] + other[EPOCH_TO:])
+
+
 Seen = namedtuple("Seen", "served refused end offline")
 
 
@@ -164,7 +184,7 @@ def look_at(client, partition, original, below=None):
         else:
             for base, batch in got:
                 if base < (original.end if below is None else below):
-                    if original.batches.get(base) != batch:
+                    if not same_records(batch, original.batches.get(base)):
                         raise Failed(f"offset {base}: bytes were served that were never written")
                     served.add(base)
             last = max(base for base, _ in got)
@@ -258,7 +278,10 @@ class Flips:
         self.original.materialize(damages)
         found = verify(self.options, self.original.data)
         for i, damage in damages.items():
-            if damage.kind == "flip" and damage.file not in UNREAD and found.get(i, []) == found[COPIES - 1]:
+            unseen = damage.file.endswith(".log") and in_leader_epoch(self.original.partition[damage.file],
+                                                                      damage.at)
+            if damage.kind == "flip" and damage.file not in UNREAD and not unseen and \
+                    found.get(i, []) == found[COPIES - 1]:
                 self.problem(damage, "verify does not notice")
         if not self.original.broker.start(check=False):
             return self.find_culprit(chosen)
