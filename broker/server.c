@@ -477,7 +477,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
     memcpy(s->broker.cluster_id, directory.cluster_id, sizeof s->broker.cluster_id);
     s->min_free_bytes = min_free_bytes(s->disk, config);
     status = rl_log_directory_start(s->disk, config->data_dir, &s->log_start);
-    s->prove_mount = !s->log_start.clean && !s->log_start.same_mount;
+    s->prove_mount = !s->log_start.same_mount;
     s->log_start.clean |= directory.formatted;          /* nothing can have been lost */
     int code = status == RL_OK ? server_run_shards(s) : start_error(config->data_dir, status);
     rl_data_directory_close(s->disk, &directory);

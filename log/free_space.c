@@ -45,7 +45,10 @@ static void resume(struct rl_log_manager *manager)
 {
     for (struct rl_list *node; (node = rl_list_pop_front(&manager->no_space)) != NULL;) {
         struct rl_log *log = RL_LIST_ENTRY(node, struct rl_log_node, node)->log;
-        log->failure = RL_OK;
+        if (log->checkpoint_due)
+            log->hot->rollback_due = true;
+        else
+            log->failure = RL_OK;
         rl_log_mark_dirty(log);         /* a flush may be waiting */
     }
 }

@@ -103,7 +103,7 @@ struct rl_log_start {
     bool sync_failed;                   /* likewise: whether or not its mark could be written */
 };
 rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir, struct rl_log_start *ret_start);
-/* Helper, once all logs are open after a start that was neither clean nor on the same mount: from
+/* Helper, once all logs are open after a start that was not on the same mount: from
  * now on a kill loses nothing that was written, and the next start may rely on that. */
 rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir);
 /* Helper, when a sync has failed: what was written may be lost although the mount stays, so the next

@@ -7,7 +7,7 @@
  *    8   4   CRC-32C of 12..end
  *   12   4   1: running, 2: stopped cleanly
  *   16       text: identity of the mount on which it ran (io/disk.h); empty until every log was
- *            recovered on it
+ *            opened on it, and until the file without it is durable
  * It is replaced by renaming a synced file.  Only a valid file that says "stopped" is a clean
  * end: missing, damaged or running all mean that logs are checked.
  * Failures: a status; every step can be repeated. */
@@ -218,10 +218,11 @@ rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir,
     } else if (status != RL_ENOTFOUND) {
         return status;
     }
-    /* Logs that were not recovered since a power cut prove nothing to whoever starts after us.
-     * After a kill the file says already what it should; a sync could take long, because the
-     * device is still writing what the killed process left in the page cache. */
-    status = start.same_mount ? RL_OK : store_state(disk, data_dir, RUNNING, start.clean ? now : "");
+    /* Logs that were not recovered since a power cut prove nothing to whoever starts after us; nor does
+     * this file, as long as its name may not be on the device: after a kill it would be believed, and a
+     * power cut would bring the clean stop back.  After a kill the file says already what it should; a
+     * sync could take long, because the device is still writing what the killed process left. */
+    status = start.same_mount ? RL_OK : store_state(disk, data_dir, RUNNING, "");
     if (status == RL_OK)
         *ret_start = start;
     return status;

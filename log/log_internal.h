@@ -174,6 +174,7 @@ struct rl_log {
     rl_status failure;
     bool closing;
     bool rebuilt;
+    bool checkpoint_due;                /* the one on disk is older than a cut: it has to be replaced first */
     bool names_doubted;                 /* at open: files may have names that a power cut takes */
     uint8_t snapshot_count;
     uint32_t busy;                      /* operations and jobs in flight that name this log */

@@ -51,6 +51,12 @@ static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
     memcpy(log->snapshots, recovery->snapshots, sizeof log->snapshots);
     log->snapshot_count = recovery->snapshot_count;
     log->rebuilt = recovery->rebuilt;
+    if (recovery->no_space) {           /* reads go on; rollback.c tries again when there is some */
+        log->checkpoint_due = true;
+        log->failure = RL_ENOSPACE;
+        rl_log_heat(log);
+        rl_log_wait_for_space(log);
+    }
     if (recovery->changed) {
         rl_log_heat(log)->changed = true;
         log->hot->directory_dirty = true;

@@ -137,8 +137,11 @@ static bool trust(struct rl_recovering *run, struct rl_log_point point)
     uint32_t i = rl_checkpoint_segment_of(&run->checkpoint, point.offset);
     uint64_t bytes = 0;
 
-    if (i >= run->known_count && run->known_count > 0)
+    if (i >= run->known_count && run->known_count > 0) {
+        if (point.offset != run->checkpoint.segments[run->known_count].base_offset)
+            return false;               /* what it speaks of was cut */
         i = run->known_count - 1;
+    }
     if (point.pos > 0 && (measure(run, i, &bytes) != RL_OK || bytes < point.pos))
         return false;
     run->trusted_segment = i;
@@ -458,10 +461,9 @@ static rl_status replace_checkpoint(struct rl_recovering *run)
     rl_checkpoint_encode(&checkpoint, &file);
     rl_status status = rl_side_file_store(r->disk, path, rl_text_slice(&file), true);
     rl_text_done(&file);
-    if (status == RL_ENOSPACE) {        /* reads go on; none at all is safe, but less can be told */
-        status = rl_disk_unlink(r->disk, path);
-        if (status == RL_ENOTFOUND)
-            status = RL_OK;
+    if (status == RL_ENOSPACE) {        /* the old one is better than none as long as nothing follows */
+        r->no_space = true;
+        status = RL_OK;
     }
     return status == RL_OK ? rl_disk_sync_directory(r->disk, r->directory) : status;
 }
@@ -523,7 +525,6 @@ static rl_status remove_mark(struct rl_recovering *run)
 {
     char path[RL_PATH_BYTES];
 
-    run->r->changed = run->r->rebuilt = true;
     rl_sync_failed_path(run->r->directory, path);
     rl_status status = rl_disk_unlink(run->r->disk, path);
     return status == RL_OK || status == RL_ENOTFOUND
@@ -590,7 +591,9 @@ static rl_status recover(struct rl_recovering *run)
     finish(run);
     if (!clean && !still_holds(run))
         status = replace_checkpoint(run);
-    return status == RL_OK && run->files.sync_failed ? remove_mark(run) : status;
+    if (status == RL_OK && run->files.sync_failed)
+        r->changed = r->rebuilt = true;
+    return status == RL_OK && run->files.sync_failed && !r->no_space ? remove_mark(run) : status;
 }
 
 rl_status rl_recovery_run(struct rl_recovery *recovery)

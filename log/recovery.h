@@ -47,6 +47,7 @@ struct rl_recovery {
     uint8_t snapshot_count;
     bool changed;                       /* the checkpoint on disk says something else */
     bool rebuilt;                       /* from the device: what was only written may be gone */
+    bool no_space;                      /* for the checkpoint that says so: nothing may be appended */
 };
 
 /* RL_OK; RL_ENOTFOUND: no such directory; RL_ECORRUPT: another topic's, or flushed data is

@@ -3,7 +3,8 @@
  * The same recovery as at open, on the same files, with a cut at the written offset: it truncates
  * a partial write, removes segments that came too early, and gives indexes, epochs and producer
  * windows as they were.  Then a log that only lacked space waits for some (free_space.c), and one whose
- * file system was read-only, and is no more, goes on; reads went on all the time.
+ * file system was read-only, and is no more, goes on; reads went on all the time.  A start that found
+ * no space for its checkpoint comes here, too, when there is some.
  * Failures: the log stays failed until it is opened again. */
 #include "log/log_internal.h"
 #include "core/logger.h"
@@ -56,6 +57,7 @@ static void adopt(struct rl_log *log, struct rl_recovery *recovery)
     log->snapshot_count = recovery->snapshot_count;
     memset(log->hot->hints, 0, sizeof log->hot->hints);
     rl_text_clear(&log->hot->snapshot);
+    log->checkpoint_due = recovery->no_space;
     log->hot->changed = true;
     log->hot->directory_dirty = true;
     keep_flushed(log, segment_base, synced_bytes);
@@ -75,6 +77,8 @@ static void on_rolled_back(struct rl_op *op)
     }
     if (op->status == RL_OK) {
         adopt(log, &rollback->recovery);
+        if (log->checkpoint_due)
+            log->failure = RL_ENOSPACE;
         if (log->failure == RL_ENOSPACE)
             rl_log_wait_for_space(log);
         else if (log->failure == RL_EREADONLY)

@@ -184,7 +184,7 @@ static void heal_advance(struct replica *r)
 
     if (p->log == NULL) {
         open_again(r);
-    } else if (rl_log_failure(p->log) != RL_OK) {
+    } else if (rl_log_failure(p->log) != RL_OK && rl_log_failure(p->log) != RL_ENOSPACE) {
         r->opening = true;
         heal->wants_epoch = false;
         heal->log_start = rl_log_start_again(p->log);

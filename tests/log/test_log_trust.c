@@ -161,6 +161,31 @@ Test(log_trust, the_mount_is_believed_only_after_a_recovery)
     fixture_done(&f);
 }
 
+/* A start after a clean stop, killed before the name of its state file was synced, then a kill, then a
+ * power cut: the clean stop came back, and no epoch was raised for what was lost (simulator, seed 3662). */
+Test(log_trust, a_clean_stop_does_not_come_back)
+{
+    struct rl_log_start start;
+
+    for (uint64_t calls = 0; calls < 8; calls++) {
+        struct fixture f;
+        fixture_init(&f);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        fixture_close(&f, true);
+        cr_assert_eq(rl_log_directory_stop(f.mem_disk, FIXTURE_DATA_DIR), RL_OK);
+        f.cut.cut_at = f.cut.calls + calls;
+        if (rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start) == RL_OK && calls > 3)
+            (void)rl_log_directory_recovered(f.mem_disk, FIXTURE_DATA_DIR);
+        fixture_crash(&f, false);
+        cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+        fixture_crash(&f, true);
+        cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+        cr_assert_not(start.clean, "call %llu", (unsigned long long)calls);
+        cr_assert_not(start.same_mount);
+        fixture_done(&f);
+    }
+}
+
 static rl_status identity_unsupported(struct rl_disk *disk, const char *path, char *text,
                                       size_t bytes)
 {
@@ -418,9 +443,56 @@ Test(log_trust, a_checkpoint_that_cannot_be_replaced_stops_the_start)
     fixture_crash(&f, true);
     model_truncate(&f.model, 3);
     rl_mem_disk_fail(f.mem_disk, RL_MEM_WRITE, 0, RL_EIO);
-    cr_assert_eq(fixture_open(&f), RL_EIO);
+    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ .same_mount = false }), RL_EIO);
     cr_assert_eq(fixture_open(&f), RL_OK);
     fixture_done(&f);
+}
+
+/* A start on a full disk removed a checkpoint that spoke of records that were gone, and went on without:
+ * the next power cut left a torn segment that was taken for a damaged one.  Now the old one stays, and
+ * nothing is appended before there is space for the new one (simulator, seed 1564). */
+Test(log_trust, a_full_disk_at_a_start_does_not_cost_the_checkpoint)
+{
+    for (uint64_t seed = 1; seed < 30; seed++) {
+        struct fixture f;
+        struct rl_random random;
+        size_t size;
+
+        fixture_init(&f);
+        fixture_crash(&f, false);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        append(&f, 3);
+        fixture_flush(&f);
+        f.config.segment_bytes = 300;
+        rl_log_set_config(f.log, &f.config);
+        append(&f, 3);                                  /* checkpoints that know all this */
+        fixture_crash(&f, true);
+        uint8_t *before = fixture_file_load(&f, FIXTURE_DIRECTORY "/ringlog.checkpoint", &size);
+        rl_mem_disk_fail(f.mem_disk, RL_MEM_WRITE, 0, RL_ENOSPACE);
+        cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ .same_mount = false }), RL_OK);
+        cr_assert_geq(rl_log_end_offset(f.log), 3);
+        model_truncate(&f.model, rl_log_end_offset(f.log));
+        fixture_check(&f);
+        cr_assert_eq(fixture_append(&f, &one), RL_ENOSPACE);
+        uint8_t *after = fixture_file_load(&f, FIXTURE_DIRECTORY "/ringlog.checkpoint", &size);
+        cr_assert_eq(memcmp(before, after, size), 0);
+        rl_free(before);
+        rl_free(after);
+
+        for (int second = 0; second < 3; second++) {
+            rl_mem_advance(f.mem, 1100000000);
+            fixture_settle(&f);
+        }
+        append(&f, 12);
+        fixture_crash(&f, false);
+        rl_random_init(&random, seed);
+        rl_mem_disk_crash_torn(f.mem_disk, &random, 70, NULL);
+        cr_assert_eq(fixture_open(&f), RL_OK);
+        cr_assert_geq(rl_log_end_offset(f.log), 3);
+        model_truncate(&f.model, rl_log_end_offset(f.log));
+        fixture_check(&f);
+        fixture_done(&f);
+    }
 }
 
 /* A new log has a checkpoint at once: without one, what a power cut tore was taken for damage,

@@ -234,7 +234,10 @@ struct sim_disk {
     enum sim_cut cut;
     struct sim_faults faults;
     bool faulty;                        /* something failed in this life */
-    char unmarked[8][SIM_PATH_BYTES];   /* directories of logs whose sync failed, without a mark */
+    struct sim_unmarked {               /* directories of logs whose sync failed, without a mark */
+        char directory[SIM_PATH_BYTES];
+        bool made;                      /* it is there, but its name is not synced */
+    } unmarked[SIM_PARTITIONS_MAX];
     uint32_t unmarked_count;
 };
 void sim_disk_install(struct sim *sim);

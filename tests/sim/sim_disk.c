@@ -59,10 +59,25 @@ static void sync_has_failed(int fd)
     sim_model_sync_failed(sim_now, path_of(fd));
     if (disk->unmarked_count == RL_ARRAY_COUNT(disk->unmarked) || strstr(path_of(fd), ".log") == NULL)
         return;
-    char *directory = disk->unmarked[disk->unmarked_count++];
-    snprintf(directory, SIM_PATH_BYTES, "%s", path_of(fd));
-    if ((slash = strrchr(directory, '/')) != NULL)
+    struct sim_unmarked *unmarked = &disk->unmarked[disk->unmarked_count++];
+    snprintf(unmarked->directory, SIM_PATH_BYTES, "%s", path_of(fd));
+    unmarked->made = false;
+    if ((slash = strrchr(unmarked->directory, '/')) != NULL)
         *slash = '\0';
+}
+
+static void mark_was_made(const char *path)
+{
+    struct sim_disk *disk = mine();
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL || strcmp(slash, "/sync-failed") != 0)
+        return;
+    for (uint32_t i = 0; i < disk->unmarked_count; i++) {
+        const char *directory = disk->unmarked[i].directory;
+        disk->unmarked[i].made |= strlen(directory) == (size_t)(slash - path) &&
+                                  strncmp(directory, path, (size_t)(slash - path)) == 0;
+    }
 }
 
 static void directory_was_synced(const char *path)
@@ -70,8 +85,8 @@ static void directory_was_synced(const char *path)
     struct sim_disk *disk = mine();
 
     for (uint32_t i = disk->unmarked_count; i-- > 0;)
-        if (strcmp(disk->unmarked[i], path) == 0)
-            memcpy(disk->unmarked[i], disk->unmarked[--disk->unmarked_count], SIM_PATH_BYTES);
+        if (disk->unmarked[i].made && strcmp(disk->unmarked[i].directory, path) == 0)
+            disk->unmarked[i] = disk->unmarked[--disk->unmarked_count];
 }
 
 /* Note a call; true: it is the last one, and happens or not as sim->disk.cut says. */
@@ -119,8 +134,10 @@ static rl_status disk_open(struct rl_disk *d, const char *path, uint32_t flags, 
     if (fails(mine()->faults.other, SIM_FAIL_OTHER))
         return sim_one_in(sim_now, 2) ? RL_EIO : RL_EMFILE;
     rl_status status = mine()->inner->open(d, path, flags, ret_fd);
-    if (status == RL_OK)
+    if (status == RL_OK) {
         opened(*ret_fd, path);
+        mark_was_made(path);
+    }
     LAST_AFTER(last);
     return status;
 }

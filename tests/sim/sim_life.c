@@ -159,7 +159,7 @@ static void on_boot(struct rl_shard *shard, struct rl_msg *msg)
     rl_controller_start(shard, &(struct rl_controller_options){
         .metadata_url = "local:" SIM_DATA_DIR "/metadata", .resolve = rl_settings_resolve,
         .build = rl_settings_build, .free = rl_settings_free, .applied = rl_settings_applied,
-        .arg = &b->broker, .unclean_start = !b->log_start.clean }, on_controller_started, b);
+        .arg = &b->broker, .unclean_start = !b->log_start.clean && !b->log_start.same_mount }, on_controller_started, b);
 }
 
 static rl_status start_in_broker(struct sim_broker *b, uint32_t shards)
@@ -176,7 +176,7 @@ static rl_status start_in_broker(struct sim_broker *b, uint32_t shards)
     status = rl_log_directory_start(b->disk, SIM_DATA_DIR, &b->log_start);
     if (status != RL_OK)
         return status;
-    b->prove_mount = !b->log_start.clean && !b->log_start.same_mount;
+    b->prove_mount = !b->log_start.same_mount;
     b->log_start.clean |= b->directory.formatted;
     RL_ASSERT(rl_shard_set_create(&set, &b->broker.shards) == RL_OK);
     status = rl_shard_set_start_stepped(b->broker.shards, shard_start, b);

@@ -199,19 +199,6 @@ static void audit_batch(struct sim *sim, struct sim_partition *p, const struct s
     p->next_sequence[b->client]++;
 }
 
-static void audit_compare(struct sim *sim, struct sim_partition *p, const struct sim_served *s,
-                          int64_t must_end)
-{
-    struct sim_batch *b = &sim->model.batches[s->batch];
-
-    for (int64_t o = s->base_offset; o < s->base_offset + b->records && o < p->known; o++) {
-        if (p->at[o] != 0 && p->at[o] != s->batch + 1)
-            sim_fail(sim, "%s-%d offset %lld: batch %u, where batch %u was (%s)",
-                     sim->model.topics[p->topic].name, p->index, (long long)o, s->batch, p->at[o] - 1,
-                     o < must_end ? "and must be" : "so this is no prefix of it");
-    }
-}
-
 static void forget_offsets(struct sim *sim, struct sim_partition *p, int64_t end_offset)
 {
     for (int64_t o = end_offset; o < p->known; o++) {
@@ -220,6 +207,22 @@ static void forget_offsets(struct sim *sim, struct sim_partition *p, int64_t end
         p->at[o] = 0;
     }
     p->known = RL_MIN(p->known, end_offset);
+}
+
+static void audit_compare(struct sim *sim, struct sim_partition *p, const struct sim_served *s,
+                          int64_t must_end)
+{
+    struct sim_batch *b = &sim->model.batches[s->batch];
+
+    for (int64_t o = s->base_offset; o < s->base_offset + b->records && o < p->known; o++) {
+        if (p->at[o] == 0 || p->at[o] == s->batch + 1)
+            continue;
+        if (!p->lost || o < must_end || s->epoch <= p->epoch)
+            sim_fail(sim, "%s-%d offset %lld: batch %u, where batch %u was (%s)",
+                     sim->model.topics[p->topic].name, p->index, (long long)o, s->batch, p->at[o] - 1,
+                     o < must_end ? "and must be" : "so this is no prefix of it");
+        forget_offsets(sim, p, o);      /* gone in the last life already, and others came behind it */
+    }
 }
 
 void sim_model_audit(struct sim *sim, uint32_t partition, const struct sim_served *list,
