@@ -209,13 +209,27 @@ struct rl_log_hot *rl_log_heat(struct rl_log *log)
     return log->hot;
 }
 
+/* A log that waits for space, or for a file system that can be written again, heals by itself; one
+ * whose sync fails meanwhile must not: what it asked for last may be lost. */
+static void fail_for_good(struct rl_log *log, rl_status status)
+{
+    if (status != RL_EIO || log->failure == RL_EIO)
+        return;
+    log->failure = RL_EIO;
+    log->hot->tell_failed = true;
+    if (rl_list_linked(&log->hot->no_space.node))
+        rl_list_remove(&log->hot->no_space.node);
+}
+
 void rl_log_fail(struct rl_log *log, rl_status status)
 {
     struct rl_log_hot *hot = rl_log_heat(log);
 
     rl_log_mark_dirty(log);
-    if (log->failure != RL_OK)
+    if (log->failure != RL_OK) {
+        fail_for_good(log, status);
         return;
+    }
     log->failure = status;
     hot->tell_failed = true;
     rl_tail_drop_unwritten(log);

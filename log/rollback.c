@@ -77,7 +77,7 @@ static void on_rolled_back(struct rl_op *op)
     }
     if (op->status == RL_OK) {
         adopt(log, &rollback->recovery);
-        if (log->checkpoint_due)
+        if (log->checkpoint_due && log->failure != RL_EIO)
             log->failure = RL_ENOSPACE;
         if (log->failure == RL_ENOSPACE)
             rl_log_wait_for_space(log);

@@ -588,3 +588,40 @@ Test(log_failure, a_clock_that_jumps_does_not_delete)
     cr_assert_eq(rl_log_start_offset(f.log), 5, "after a day it is believed");
     fixture_done(&f);
 }
+
+#define MARKS 2                         /* files that tell of a failed sync */
+
+/* The disk is full, and a sync that was already on its way fails: that does not heal by itself, or
+ * the next sync would say yes for what the device lost. */
+Test(log_failure, a_failed_sync_of_a_log_that_waits_for_space_is_not_hidden)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    fixture_settle(&f);
+    rl_mem_hold_helpers(f.mem, true);
+    rl_mem_disk_fail_sync(f.mem_disk, 0, 0, RL_EIO);
+    rl_log_flush(f.log);
+    rl_mem_settle(f.set);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 0, RL_ENOSPACE);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    rl_mem_settle(f.set);
+    cr_assert_eq(f.failure, RL_ENOSPACE);
+    for (uint32_t call = 0; call < MARKS; call++)       /* the failed sync leaves no mark */
+        rl_mem_disk_fail(f.mem_disk, RL_MEM_OPEN, call, RL_ENOSPACE);
+    rl_mem_hold_helpers(f.mem, false);
+    fixture_settle(&f);
+    cr_assert_eq(f.failure, RL_EIO);
+    for (int second = 0; second < 10; second++) {
+        rl_mem_advance(f.mem, 1000000000);
+        fixture_settle(&f);
+        cr_assert_eq(rl_log_failure(f.log), RL_EIO);
+    }
+    cr_assert_eq(f.flushed_offset, -1);
+    cr_assert_eq(fixture_append(&f, &one), RL_EIO);
+    cr_assert(rl_log_start_again(f.log).sync_failed);
+    fixture_close(&f, false);
+    fixture_done(&f);
+}
