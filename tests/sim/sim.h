@@ -96,6 +96,7 @@ struct sim_partition {
     int64_t kill_end, cut_end;          /* what lies before must survive that */
     int64_t high_watermark;             /* seen in this life */
     int32_t epoch;                      /* in this life */
+    int32_t audit_epoch;                /* the leader's, as the audit under way found it */
     int32_t batch_epoch;                /* of the last batch in the audit */
     enum sim_end end;                   /* the worst since the last audit */
     bool audited;                       /* in this life */

@@ -186,7 +186,7 @@ static void audit_partition(struct sim *sim, uint32_t partition, int32_t epoch)
     if (start_offset != 0)
         sim_fail(sim, "%s-%d begins at offset %lld", sim->model.topics[p->topic].name, p->index,
                  (long long)start_offset);
-    p->epoch = epoch;                   /* batches may carry it from here on */
+    p->audit_epoch = epoch;             /* the broker may die before the audit's end: not yet p->epoch */
     while (offset < end_offset) {
         const struct rl_fetch_response_partition *part = ask_records(sim, partition, offset);
         if (part->error_code == RL_KAFKA_CORRUPT_MESSAGE && is_damaged(sim, partition, offset)) {
@@ -194,10 +194,8 @@ static void audit_partition(struct sim *sim, uint32_t partition, int32_t epoch)
             count++;
             continue;
         }
-        if (is_offline(sim, partition, part->error_code)) {
-            p->epoch = epoch_before;
+        if (is_offline(sim, partition, part->error_code))
             return;
-        }
         if (part->records.bytes == 0)
             sim_fail(sim, "%s-%d: nothing at offset %lld, the end is %lld",
                      sim->model.topics[p->topic].name, p->index, (long long)offset,
@@ -207,7 +205,6 @@ static void audit_partition(struct sim *sim, uint32_t partition, int32_t epoch)
         count += more;
         RL_ASSERT(count < LIST_MAX);
     }
-    p->epoch = epoch_before;
     sim_model_audit(sim, partition, list, count, end_offset, epoch);
     if (epoch_before > 0 && sim_one_in(sim, 4))
         check_epoch_end(sim, partition, (int32_t)sim_below(sim, (uint64_t)epoch_before), end_offset);

@@ -129,7 +129,7 @@ int64_t sim_model_served(struct sim *sim, uint32_t partition, int64_t offset, st
                     : header.base_offset != offset)
             sim_fail(sim, "partition %u: offset %lld was asked for, %lld came", partition,
                      (long long)offset, (long long)header.base_offset);
-        if (header.partition_leader_epoch > p->epoch)
+        if (header.partition_leader_epoch > RL_MAX(p->epoch, p->audit_epoch))
             sim_fail(sim, "partition %u offset %lld: leader epoch %d, the leader's is %d", partition,
                      (long long)offset, header.partition_leader_epoch, p->epoch);
         if (list != NULL) {
