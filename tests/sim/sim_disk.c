@@ -294,9 +294,14 @@ static rl_status disk_remove_directory(struct rl_disk *d, const char *path)
 static rl_status disk_sync_directory(struct rl_disk *d, const char *path)
 {
     rl_status status = with_path(d, RL_MEM_SYNC_DIRECTORY, path, mine()->inner->sync_directory);
+    char inside[SIM_PATH_BYTES];
 
-    if (status == RL_OK)
+    if (status == RL_OK) {
         directory_was_synced(path);
+    } else {                            /* a log whose commit needed it is rebuilt from the device, too */
+        snprintf(inside, sizeof inside, "%s/", path);
+        sim_model_sync_failed(sim_now, inside);
+    }
     return status;
 }
 
