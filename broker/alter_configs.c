@@ -19,9 +19,12 @@
 #include "core/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ROOT_LOGGER "root"
+/* Of one resource in one request; there are some three hundred keys. */
+#define CHANGES_MAX 1000
 
 /* ---- what the APIs fill ---- */
 
@@ -182,6 +185,33 @@ static bool edit_names_fixed(const struct rl_alter_item *item, char *text, size_
     return at > 0;
 }
 
+/* All layers together, as they would be in force. */
+static rl_status edit_check_together(const struct edit *e, char *reason, size_t bytes)
+{
+    bool own = e->item->resource_name.bytes > 0;
+    const struct rl_broker *broker = rl_broker_of(rl_self);
+    const struct rl_config_resource *other = rl_settings_find(
+        rl_self, RL_CONFIG_RESOURCE_BROKER, rl_slice_of_string(own ? "" : e->item->id_text));
+    const struct rl_config_pair *others = other != NULL ? rl_settings_pairs(other->overrides) : NULL;
+    size_t other_count = other != NULL ? other->override_count : 0;
+    const struct rl_config_pair *edited = rl_settings_pairs(e->overrides);
+    struct rl_config config;
+    rl_status status = RL_OK;
+    if (own)
+        (void)rl_config_derive(broker->config, others, other_count, edited, e->count, &config);
+    else
+        (void)rl_config_derive(broker->config, edited, e->count, others, other_count, &config);
+    if (config.errors.count > 0) {
+        snprintf(reason, bytes, "%s", config.errors.lines[0]);
+        status = RL_EINVAL;
+    } else if (config.max_connections < 1 || config.max_connections_per_ip < 1) {
+        snprintf(reason, bytes, "Nobody could connect any more, not even to take this back");
+        status = RL_EINVAL;
+    }
+    rl_config_done(&config);
+    return status;
+}
+
 static rl_status edit_check_broker(struct edit *e, char *reason, size_t bytes)
 {
     char fixed[512], message[RL_CONFIG_MESSAGE_BYTES];
@@ -199,7 +229,7 @@ static rl_status edit_check_broker(struct edit *e, char *reason, size_t bytes)
         snprintf(reason, bytes, "%s", message);
         return RL_EINVAL;
     }
-    return RL_OK;
+    return edit_check_together(e, reason, bytes);
 }
 
 static rl_status edit_check_group(struct edit *e, char *reason, size_t bytes)
@@ -218,6 +248,10 @@ static rl_status edit_check_group(struct edit *e, char *reason, size_t bytes)
 
 static rl_status edit_check(struct edit *e, char *reason, size_t bytes)
 {
+    for (uint32_t i = 0; i < e->count; i++)
+        if (strlen(e->overrides[i].value) > RL_STRING_BYTES_MAX)        /* DescribeConfigs could not tell */
+            return edit_refuse(e->item, reason, bytes, "The value of %.128s is longer than %d bytes",
+                               e->overrides[i].key, RL_STRING_BYTES_MAX);
     if (e->level == RL_CONFIG_BROKER)
         return edit_check_broker(e, reason, bytes);
     if (e->level == RL_CONFIG_GROUP)
@@ -394,6 +428,8 @@ static bool item_check_resource(struct rl_alter_item *item)
         if (item->resource_name.bytes == 0)
             return item_refuse(item, RL_KAFKA_INVALID_REQUEST,
                                "Default group resources are not allowed.");
+        if (memchr(item->resource_name.data, '\0', item->resource_name.bytes) != NULL)
+            return item_refuse(item, RL_KAFKA_INVALID_REQUEST, "A group id without NUL bytes is expected.");
         return true;
     case RL_RESOURCE_BROKER_LOGGER:
         if (item->all->replace)
@@ -413,6 +449,8 @@ static bool item_check(struct rl_alter_item *item)
 {
     if (item->error_code != RL_KAFKA_NONE)
         return true;
+    if (item->change_count > CHANGES_MAX)
+        return item_refuse(item, RL_KAFKA_INVALID_REQUEST, "Too many changes of one resource.");
     if (!item_check_keys(item))
         return false;
     if (item->error_code == RL_KAFKA_NONE && !item_check_operations(item))
@@ -421,23 +459,36 @@ static bool item_check(struct rl_alter_item *item)
         return false;
     if (item->error_code == RL_KAFKA_NONE && item->resource_type == RL_RESOURCE_BROKER_LOGGER)
         return item_change_logger(item);
+    snprintf(item->id_text, sizeof item->id_text, "%d",
+             rl_broker_of(rl_request_shard(item->all->request))->node_id);
     item->called = item->error_code == RL_KAFKA_NONE;
     return !item->called ||
            rl_request_printf(item->all->request, &item->not_found, "The topic '%.*s' does not exist.",
                              (int)item->resource_name.bytes, (const char *)item->resource_name.data);
 }
 
+static int item_compare(const void *a, const void *b)
+{
+    const struct rl_alter_item *one = *(struct rl_alter_item *const *)a;
+    const struct rl_alter_item *other = *(struct rl_alter_item *const *)b;
+    if (one->resource_type != other->resource_type)
+        return one->resource_type < other->resource_type ? -1 : 1;
+    return rl_slice_compare(one->resource_name, other->resource_name);
+}
+
 static bool check_names(struct rl_alter_configs *all)
 {
+    static const char words[] = "Each resource must appear at most once.";
+    struct rl_alter_item **sorted = rl_request_alloc(all->request, all->item_count, sizeof *sorted);
+    if (sorted == NULL)
+        return false;
     for (uint32_t i = 0; i < all->item_count; i++)
-        for (uint32_t j = 0; j < i; j++) {
-            struct rl_alter_item *one = &all->items[i], *other = &all->items[j];
-            if (one->resource_type != other->resource_type ||
-                !rl_slice_equal(one->resource_name, other->resource_name))
-                continue;
-            if (!item_refuse(one, RL_KAFKA_INVALID_REQUEST, "Each resource must appear at most once.") ||
-                !item_refuse(other, RL_KAFKA_INVALID_REQUEST, "Each resource must appear at most once."))
-                return false;
+        sorted[i] = &all->items[i];
+    qsort(sorted, all->item_count, sizeof *sorted, item_compare);
+    for (uint32_t i = 1; i < all->item_count; i++)
+        if (item_compare(&sorted[i - 1], &sorted[i]) == 0) {
+            sorted[i - 1]->error_code = sorted[i]->error_code = RL_KAFKA_INVALID_REQUEST;
+            sorted[i - 1]->error_message = sorted[i]->error_message = rl_slice_of_string(words);
         }
     return true;
 }
@@ -480,13 +531,20 @@ static void on_altered(struct rl_alter *call)
     all->answer(all);
 }
 
+/* What it is stored under: "+01" names broker 1, too. */
+static struct rl_slice item_key(const struct rl_alter_item *item)
+{
+    bool own = item->resource_type == RL_RESOURCE_BROKER && item->resource_name.bytes > 0;
+    return own ? rl_slice_of_string(item->id_text) : item->resource_name;
+}
+
 static void item_call(struct rl_alter_item *item)
 {
     item->call = (struct rl_alter){
         .target = item->resource_type == RL_RESOURCE_TOPIC  ? RL_ALTER_TOPIC
                 : item->resource_type == RL_RESOURCE_BROKER ? RL_ALTER_BROKER
                                                             : RL_ALTER_GROUP,
-        .name = item->resource_name, .edit = edit_run, .edit_arg = item,
+        .name = item_key(item), .edit = edit_run, .edit_arg = item,
         .validate_only = item->all->validate_only, .done = on_altered, .arg = item };
     rl_controller_alter(rl_request_shard(item->all->request), &item->call);
 }

@@ -35,6 +35,7 @@ struct rl_alter_item {                  /* one resource */
     struct rl_alter_configs *all;
     struct rl_alter call;
     bool called;
+    char id_text[16];                   /* this broker's number, as it is stored */
     struct rl_slice not_found;          /* a topic: the sentence for when it is not there */
     int16_t edit_error;                 /* Kafka's code for what the edit refused */
     char **made;                        /* new values of lists; owned */

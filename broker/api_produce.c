@@ -135,7 +135,8 @@ static void append_entry(struct rl_scatter_call *call, struct produce_entry *e, 
         return;
     }
     if (e->refused) {
-        e->log_start_offset = rl_partition_log_start_offset(e->partition);
+        if (rl_partition_check_epoch(e->partition, -1) == RL_OK)        /* else it has no log */
+            e->log_start_offset = rl_partition_log_start_offset(e->partition);
         return;
     }
     struct rl_request *request = call->scatter->request;

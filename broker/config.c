@@ -256,7 +256,7 @@ size_t rl_config_derive(const struct rl_config *start, const struct rl_config_pa
         passed_over += !derive_add(ret_config, &all_brokers[i], RL_CONFIG_ALL_BROKERS);
     for (size_t i = 0; i < own_count; i++)
         passed_over += !derive_add(ret_config, &own[i], RL_CONFIG_OWN_BROKER);
-    (void)rl_config_finish(ret_config); /* each value is good; together they were when they came */
+    (void)rl_config_finish(ret_config); /* errors: each value is good, but not all together */
     return passed_over;
 }
 

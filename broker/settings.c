@@ -74,6 +74,12 @@ const void *rl_settings_build(void *arg, const struct rl_config_resource *resour
     size_t passed_over = rl_config_derive(broker->config, rl_settings_pairs(all->overrides),
                                           all->override_count, rl_settings_pairs(own->overrides),
                                           own->override_count, &settings->config);
+    if (settings->config.errors.count > 0) {
+        RL_ERROR("broker", "the stored broker configurations have no effect, for together they make no "
+                 "sense: %s", settings->config.errors.lines[0]);
+        rl_config_done(&settings->config);
+        passed_over = rl_config_derive(broker->config, NULL, 0, NULL, 0, &settings->config);
+    }
     if (passed_over > 0)
         RL_WARN("broker", "%zu stored broker configurations do not pass any more and have no effect",
                 passed_over);

@@ -332,7 +332,7 @@ bool rl_log_is_time_to_roll(const struct rl_log *log, const struct rl_segment *s
     if (seg->size_bytes == 0)
         return false;
     /* The jitter keeps partitions that were created together from rolling together. */
-    if (RL_UNLIKELY(config->segment_jitter_ms > 0))
+    if (RL_UNLIKELY(config->segment_jitter_ms > 0 && segment_ms > 0))
         segment_ms -= (int64_t)(rl_hash_bytes((uint64_t)log->partition, &seg->base_offset,
                                               sizeof seg->base_offset) %
                                 (uint64_t)RL_MIN(config->segment_jitter_ms, segment_ms));

@@ -221,7 +221,7 @@ rl_status rl_topic_record_decode(struct rl_slice value, const char *name,
 /* Overrides alone.  RL_EINVAL: one is not UTF-8. */
 rl_status rl_overrides_record_encode(const struct rl_topic_override *overrides, uint32_t count,
                                      struct rl_text *text);
-/* *ret_entry: a resource without a name, its overrides sorted; freed by rl_free. */
+/* *ret_overrides, in one piece of memory: sorted; freed by rl_free. */
 rl_status rl_overrides_record_decode(struct rl_slice value,
                                      struct rl_topic_override **ret_overrides, uint32_t *ret_count);
 void rl_number_record_encode(int64_t number, struct rl_text *text);

@@ -142,13 +142,25 @@ static rl_status settings_store(struct rl_controller *c, const struct settings_e
     if (status != RL_OK)
         return status;
     c->settings_key = rl_asprintf("%s%s/%s", RL_CONFIGS_KEY_PREFIX, type_names[r->type],
-                                  r->name[0] != '\0' ? r->name : "<default>");
+                                  r->name[0] != '\0' ? r->name : "<default>");  /* broker only */
     c->settings_op = (struct rl_metadata_op){ .remove = r->override_count == 0,
                                               .key = rl_slice_of_string(c->settings_key),
                                               .value = rl_text_slice(&c->settings_value),
                                               .expected_version = altered->version - 1 };
     rl_metadata_store_commit(c->store, &c->settings_op, 1, on_stored, c);
     return RL_OK;
+}
+
+static bool same_overrides(const struct settings_entry *before, const struct settings_entry *after)
+{
+    uint32_t count = before != NULL ? before->resource.override_count : 0;
+    if (count != after->resource.override_count)
+        return false;
+    for (uint32_t i = 0; i < count; i++)                /* both sorted */
+        if (strcmp(before->resource.overrides[i].key, after->resource.overrides[i].key) != 0 ||
+            strcmp(before->resource.overrides[i].value, after->resource.overrides[i].value) != 0)
+            return false;
+    return true;
 }
 
 static rl_status settings_begin(struct rl_controller *c, struct rl_alter *call)
@@ -170,9 +182,10 @@ static rl_status settings_begin(struct rl_controller *c, struct rl_alter *call)
         altered->version = before != NULL ? before->version + 1 : 1;
         rl_free(overrides);
     }
-    if (status == RL_OK && !call->validate_only)
+    bool changes = status == RL_OK && !call->validate_only && !same_overrides(before, altered);
+    if (changes)
         status = settings_store(c, altered);
-    if (status == RL_OK && !call->validate_only) {
+    if (status == RL_OK && changes) {
         c->settings_altered = altered;
         c->settings_alter = call;
         return RL_OK;
@@ -186,8 +199,13 @@ static rl_status settings_begin(struct rl_controller *c, struct rl_alter *call)
 static void settings_next(struct rl_controller *c)
 {
     struct rl_list *link;
-    while (c->settings_alter == NULL && (link = rl_list_pop_front(&c->settings_alters)) != NULL)
-        (void)settings_begin(c, RL_LIST_ENTRY(link, struct rl_alter, link));
+    while (c->settings_alter == NULL && (link = rl_list_pop_front(&c->settings_alters)) != NULL) {
+        struct rl_alter *call = RL_LIST_ENTRY(link, struct rl_alter, link);
+        if (c->stopping)
+            rl_controller_alter_answer(call, RL_ESTOPPING);
+        else
+            (void)settings_begin(c, call);
+    }
 }
 
 void rl_controller_settings_alter(struct rl_controller *c, struct rl_alter *call)
@@ -210,7 +228,7 @@ static bool key_parse(struct rl_slice key, struct rl_config_resource *resource)
             key.data[bytes] != '/')
             continue;
         struct rl_slice name = rl_slice_of(key.data + bytes + 1, key.bytes - bytes - 1);
-        bool all = rl_slice_equal_string(name, "<default>");
+        bool all = type == RL_CONFIG_RESOURCE_BROKER && rl_slice_equal_string(name, "<default>");
         resource->type = (enum rl_config_resource_type)type;
         resource->name = rl_strndup((const char *)name.data, all ? 0 : name.bytes);
         return true;

@@ -141,12 +141,17 @@ static void entry_rest(struct topic_entry *entry, enum topic_phase phase)
 
 static void on_stored(void *arg, rl_status status);
 
+/* What clients ask for leaves this much room for what we change ourselves: the state, the epoch. */
+#define OWN_BYTES 64
+
 static rl_status entry_store(struct topic_entry *entry, const struct rl_topic *topic,
                              enum topic_phase phase, enum topic_record_state state)
 {
     rl_text_clear(&entry->value);
     rl_status status = rl_topic_record_encode(topic, state, &entry->value);
-    if (status == RL_OK && entry->value.bytes > RL_METADATA_VALUE_BYTES_MAX)
+    bool asked = phase == TOPIC_STORING_CREATING ||
+                 (phase == TOPIC_STORING_ALTERED && entry->raise == NULL);
+    if (status == RL_OK && entry->value.bytes > RL_METADATA_VALUE_BYTES_MAX - (asked ? OWN_BYTES : 0))
         status = RL_ETOOLARGE;
     if (status != RL_OK)
         return status;

@@ -35,7 +35,7 @@ struct rl_partition {
     bool removing;                      /* its topic is deleted; freed when the log is closed */
     int32_t leader_epoch;
     int64_t high_watermark;
-    struct rl_log *log;                 /* NULL while OPENING; OFFLINE: not to be used */
+    struct rl_log *log;                 /* LEADER: open; otherwise NULL or not to be used */
     struct rl_log_lost lost;            /* while not LEADER: what producers have to go on with */
     struct rl_log_config config;
     int64_t unflushed_records;          /* since the last flush: flush.messages */

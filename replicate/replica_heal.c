@@ -146,6 +146,7 @@ static void on_opened(void *arg, rl_status status, struct rl_log *log)
                                         : rl_status_text(status));
         rl_replica_heal_later(r);
     } else if (!is_going(r)) {
+        rl_log_set_config(log, &p->config);             /* it may have changed while this was opened */
         if (rl_log_end_offset(log) < r->heal->visible_offset)
             RL_ERROR("replicate", "partition %s-%d: the device lost what was not yet synced: records from "
                      "offset %lld up to %lld, never acknowledged to acks=all", p->topic, p->index,

@@ -213,6 +213,7 @@ static void on_log_opened(void *arg, rl_status status, struct rl_log *log)
         rl_partition_go_offline(p, RL_EIO);
         rl_replica_heal_doubt(r);
     } else if (status == RL_OK) {
+        rl_log_set_config(log, &p->config);             /* it may have changed while this was opened */
         rl_partition_lead(p, log, r->leader_epoch);
     } else {
         RL_ERROR("replicate", "partition %s-%d is offline: %s", p->topic, p->index,
@@ -276,6 +277,22 @@ static void replica_create(struct apply *a, const struct rl_topic *topic, int32_
         replica_open(r);
 }
 
+/* Its directory could not be made when it was asked for first, and the topic still waits for it. */
+static bool replica_was_not_made(const struct replica *r, const struct rl_topic *topic)
+{
+    return topic->state == RL_TOPIC_CREATING && r->partition->index >= topic->partitions_made &&
+           r->partition->log == NULL && !r->opening;
+}
+
+static void replica_make_again(struct apply *a, struct replica *r)
+{
+    rl_replica_heal_stop(r);
+    r->apply = a;
+    r->opening = true;
+    a->outstanding++;
+    rl_list_push_back(&a->creating, &r->creating_link);
+}
+
 static void replica_follow(struct replica *r, const struct rl_topic *topic)
 {
     struct rl_partition *p = r->partition;
@@ -301,6 +318,8 @@ static void apply_topic(struct apply *a, const struct rl_topic *topic)
             replica_create(a, topic, (int32_t)i);
         else
             replica_follow(r, topic);
+        if (r != NULL && replica_was_not_made(r, topic))
+            replica_make_again(a, r);
     }
 }
 

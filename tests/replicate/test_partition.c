@@ -68,6 +68,13 @@ static void on_applied(void *arg, rl_status status)
     rig.applied = true;
 }
 
+static void on_applied_failed(void *arg, rl_status status)
+{
+    (void)arg;
+    cr_assert_eq(status, RL_ENOSPACE);
+    rig.applied = true;
+}
+
 static void apply(const struct rl_image *image, uint32_t removed_count)
 {
     rig.applied = false;
@@ -562,5 +569,31 @@ Test(partition, files_of_an_interrupted_deletion_go_although_nothing_was_opened)
     int fd;
     cr_assert_eq(rl_disk_open(rig.disk, DATA_DIR "/leftover-0/partition.metadata", 0, &fd), RL_ENOTFOUND);
     cr_assert(directory_is_there(), "and nothing else");
+    rig_stop();
+}
+
+/* The disk was full when the directory was to be made: the next image of the topic makes it. */
+Test(partition, a_directory_that_could_not_be_made_is_made_by_the_next_change)
+{
+    rig_start(true, INT64_MAX);
+    struct rl_topic grown = rig.topic, again;
+    const struct rl_topic *topics[1] = { &grown };
+    struct rl_image image = { .generation = 2, .topic_count = 1, .by_name = topics, .by_id = topics };
+    grown.partition_count = 2;
+    grown.partitions_made = 1;
+    rl_mem_disk_fail(rig.disk, RL_MEM_MAKE_DIRECTORY, 0, RL_ENOSPACE);
+    rig.applied = false;
+    rl_self = rig.shard;
+    rl_replica_manager_apply(rig.shard, &image, NULL, 0, on_applied_failed, NULL);
+    rl_mem_settle(rig.set);
+    cr_assert(rig.applied);
+    struct rl_partition *second = rl_replica_manager_find(rig.shard, rig.topic.id, 1);
+    cr_assert_eq(second->state, RL_REPLICA_OFFLINE);
+
+    again = grown;
+    topics[0] = &again;
+    apply(&image, 0);                   /* and says so truthfully */
+    cr_assert_eq(second->state, RL_REPLICA_LEADER);
+    cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
     rig_stop();
 }

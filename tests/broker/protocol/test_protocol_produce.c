@@ -625,3 +625,32 @@ PROTOCOL_TEST(produce, timeout_keeps_the_batch)
     }
     client_close(c);
 }
+
+/* A partition without its directory has no log; a batch that is refused anyway asks nothing of it. */
+PROTOCOL_TEST(produce, refused_batches_of_a_partition_without_a_log)
+{
+    char from[600], to[600];
+    struct client *c = client_open(b);
+    struct topic t;
+    topic_create(c, &t, "gone", 1, NULL);
+    client_close(c);
+    broker_stop(b);
+    snprintf(from, sizeof from, "%s/gone-0", b->data_dir);
+    snprintf(to, sizeof to, "%s.elsewhere", b->data_dir);
+    cr_assert_eq(rename(from, to), 0);
+    broker_start(b);
+    c = client_open(b);
+    struct blob batch = batch_small(1), refused = batch_small(2);
+    put_be64(refused.bytes, 5);         /* the base offset is the broker's to give */
+    cr_assert_neq(produce(c, PRODUCE_MAX, &t, 0, 1, refused)->error_code, 0);
+    cr_assert_neq(produce(c, PRODUCE_MAX, &t, 0, 1, batch)->error_code, 0);
+    client_close(c);
+    broker_stop(b);
+    cr_assert_eq(rename(to, from), 0);
+    broker_start(b);
+    c = client_open(b);
+    cr_assert_eq(produce_ok(c, &t, 0, batch), 0);
+    client_close(c);
+    rl_free(batch.bytes);
+    rl_free(refused.bytes);
+}
