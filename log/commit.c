@@ -4,8 +4,8 @@
  * needs its directory synced before anything in it counts, so flushed_offset is always a prefix
  * of the log.  A sealed segment is synced without being asked, so that what is behind it is all
  * that a restart has to look at.  Everybody who waits shares the next sync (group commit).
- * Failures: a sync is never retried.  The log fails; a mark in its directory makes the next open
- * write the doubtful bytes again (recovery.c) before they count. */
+ * Failures: a sync is never retried.  The log fails; a mark in its directory makes the next open copy
+ * what the device has into new files (rebuild.c) before it counts. */
 #include "log/log_internal.h"
 #include "core/logger.h"
 #include "core/memory.h"
@@ -82,8 +82,11 @@ static void on_committed(struct rl_op *op)
         rl_log_hold_up(log);
         return;
     }
-    if (op->status != RL_OK && seg == NULL)
-        return;                         /* retention took it: what is gone need not be synced */
+    if (op->status != RL_OK && seg == NULL) {
+        /* Retention took it: what is gone need not be synced.  Other names may have waited with it. */
+        hot->directory_dirty |= hot->directory_committing;
+        return;
+    }
     if (op->status != RL_OK) {
         RL_ERROR("log", "%s-%d: sync failed: %s; records from offset %lld on are not on stable "
                  "storage", log->topic, log->partition, rl_status_text(op->status),
@@ -139,6 +142,7 @@ void rl_commit_advance(struct rl_log *log)
         i + 1 < log->segment_count ? rl_log_segment_end(log, i) : log->written_offset;
     hot->commit_op = (struct rl_op){ .kind = RL_OP_SYNC, .fd = seg->file->fd, .done = on_committed,
                                      .arg = log };
+    hot->directory_committing = hot->directory_dirty;
     if (hot->directory_dirty) {
         hot->directory_dirty = false;
         hot->commit_op.kind = RL_OP_JOB;

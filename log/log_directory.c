@@ -103,11 +103,13 @@ static rl_status remove_directory(struct rl_disk *disk, const char *directory)
 rl_status rl_log_delete_directory(struct rl_disk *disk, const char *data_dir,
                                   const struct rl_log_identity *identity)
 {
-    char directory[RL_PATH_BYTES], deleted[RL_PATH_BYTES + 32], id[RL_UUID_TEXT_BYTES];
+    char directory[RL_PATH_BYTES], deleted[RL_PATH_BYTES], id[RL_UUID_TEXT_BYTES];
 
     rl_partition_path(data_dir, identity->topic, identity->partition, directory);
     rl_uuid_format(identity->topic_id, id);
-    snprintf(deleted, sizeof deleted, "%s.%s.deleted", directory, id);
+    /* Without the topic's name: with it, the longest ones would be too long for a file system. */
+    snprintf(deleted, sizeof deleted, "%.*s/%s-%d.deleted", (int)(sizeof deleted - 64), data_dir, id,
+             identity->partition);
     rl_status status = rl_disk_rename(disk, directory, deleted);
     if (status == RL_OK)
         status = rl_disk_sync_directory(disk, data_dir);
@@ -178,7 +180,10 @@ static rl_status remove_leftovers(struct rl_disk *disk, const char *data_dir)
             continue;
         rl_text_clear(&path);
         rl_text_printf(&path, "%s/%s", data_dir, name + at);
-        status = remove_directory(disk, rl_text_string(&path));
+        rl_status removed = remove_directory(disk, rl_text_string(&path));
+        if (removed != RL_OK)           /* in nobody's way but the disk's */
+            RL_WARN("log", "%s, of a deleted topic, cannot be removed: %s", rl_text_string(&path),
+                    rl_status_text(removed));
     }
     rl_text_done(&path);
     rl_text_done(&names.files);

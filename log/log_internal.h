@@ -140,7 +140,8 @@ struct rl_log_hot {
     bool held_up;                       /* no descriptor to be had; goes on with retry_timer */
     struct rl_timer retry_timer;
     bool changed;                       /* since open: a clean close has something to save */
-    struct rl_expired *expired;         /* retention.c: segments to rename with the next save */
+    struct rl_expired *expired;         /* retention.c: segments to rename with the next save... */
+    bool deletions_wait;                /* ...but that failed: with the next round of retention */
     struct rl_list trims;               /* trim.c: calls that wait for their save */
     struct rl_list deleting;            /* retention.c: renamed, deleted when their time comes */
     uint64_t bytes_since_save;

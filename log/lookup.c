@@ -25,6 +25,7 @@ struct lookup_job {
     int64_t timestamp_ms;               /* FIND: at least; LARGEST: out */
     int64_t segment_base;
     uint32_t end_pos;
+    rl_status failure;                  /* NOTHING: why its segment cannot be read; RL_OK: none has it */
     int64_t start_offset;               /* begin with the batch that holds it */
     uint32_t time_entries;              /* of the time index; 0: begin with start_offset */
     char time_path[RL_PATH_BYTES];
@@ -131,7 +132,7 @@ static void run_lookup(struct rl_op *op)
     struct rl_batch batch;
     struct rl_segment_walk walk = { .crc_from_pos = UINT32_MAX };
 
-    op->status = RL_ENOTFOUND;
+    op->status = job->failure != RL_OK ? job->failure : RL_ENOTFOUND;
     if (job->kind == NOTHING)
         return;
     uint32_t floor_pos = job->request.floor_pos;
@@ -205,8 +206,8 @@ static void find_from(struct lookup_job *job, uint32_t i)
                          seg->base_offset + entry.relative_offset < log->written_offset;
         if (in_memory)
             start_offset = RL_MAX(start_offset, seg->base_offset + entry.relative_offset);
-        job->op.status = prepare(job, i, start_offset);
-        if (job->op.status != RL_OK) {
+        job->failure = prepare(job, i, start_offset);
+        if (job->failure != RL_OK) {
             job->file = NULL;
         } else {
             job->kind = FIND;
@@ -228,9 +229,10 @@ static void find_largest(struct lookup_job *job, int64_t timestamp_ms, int64_t o
 {
     job->kind = NOTHING;
     job->timestamp_ms = timestamp_ms;
-    if (timestamp_ms >= 0 && offset >= job->log->start_offset &&
-        prepare(job, rl_log_segment_at(job->log, offset), offset) == RL_OK)
-        job->kind = FIND;
+    if (timestamp_ms >= 0 && offset >= job->log->start_offset) {
+        job->failure = prepare(job, rl_log_segment_at(job->log, offset), offset);
+        job->kind = job->failure == RL_OK ? FIND : NOTHING;
+    }
     submit(job);
 }
 

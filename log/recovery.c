@@ -317,6 +317,11 @@ static rl_status walk_all(struct rl_recovering *run)
         if (status != RL_OK)
             return status;
         status = rl_recovery_walk_segment(run, i, &walk, &end);
+        if (status == RL_OK && end && walk.next_offset < r->flushed.offset) {
+            RL_ERROR("log", "%s: records from offset %lld on were on stable storage and are not there any "
+                     "more; nothing is cut", r->directory, (long long)walk.next_offset);
+            status = RL_ECORRUPT;
+        }
         if (status == RL_OK && end)
             status = cut(run, i, &walk);
         rl_disk_close(r->disk, walk.fd);

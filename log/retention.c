@@ -3,8 +3,8 @@
  * Kafka's rules: whole segments only, oldest first, never past upper_offset; age is that of the
  * largest record timestamp, not of the file; by size, a segment goes while what remains is
  * still at least retention.bytes.
- * Failures: files that cannot be renamed or removed are left; the next open removes segments
- * below the log start and everything called *.deleted. */
+ * Failures: files that cannot be renamed wait for the next round; those that cannot be removed are
+ * left, and the next open removes segments below the log start and everything called *.deleted. */
 #include "log/retention.h"
 #include "core/logger.h"
 #include "core/memory.h"
@@ -13,6 +13,8 @@
 #include <string.h>
 
 static const char *const suffixes[] = { ".log", ".index", ".timeindex" };
+
+static void expired_free(struct rl_expired *expired);
 
 /* ---- the log's side ---- */
 
@@ -85,11 +87,31 @@ void rl_retention_drop(struct rl_log *log, uint32_t count)
     hot->changed = true;
 }
 
+uint32_t rl_retention_below_start(const struct rl_log *log)
+{
+    uint32_t count = 0;
+
+    while (count + 1 < log->segment_count && rl_log_segment_end(log, count) <= log->start_offset)
+        count++;
+    return count;
+}
+
+void rl_retention_again(struct rl_log *log)
+{
+    if (log->hot->expired != NULL)
+        expired_free(rl_expired_take(log));
+    rl_retention_drop(log, rl_retention_below_start(log));
+}
+
 void rl_log_maintain(struct rl_log *log, int64_t upper_offset)
 {
     RL_OBJ(log, LOG);
     if (log->failure != RL_OK || log->closing)
         return;
+    if (log->hot != NULL && log->hot->expired != NULL) {
+        log->hot->deletions_wait = false;
+        rl_log_mark_dirty(log);
+    }
     upper_offset = RL_MIN(upper_offset, log->written_offset);
     uint32_t count = count_expired(log, upper_offset);
     bool all = count == log->segment_count;
@@ -182,12 +204,32 @@ static void on_delete_timer(struct rl_timer *timer)
     rl_submit(expired->log->manager->shard, &expired->op);
 }
 
+/* Their files still have their names.  Not at once again: what failed would fail in every turn. */
+static void expired_put_back(struct rl_expired *expired, struct rl_log_hot *hot)
+{
+    struct rl_expired *newer = hot->expired;
+
+    hot->deletions_wait = true;
+    hot->expired = expired;
+    if (newer == NULL)
+        return;
+    expired->base_offsets = rl_realloc(expired->base_offsets,
+                                       (expired->count + newer->count) * sizeof(int64_t));
+    memcpy(expired->base_offsets + expired->count, newer->base_offsets, newer->count * sizeof(int64_t));
+    expired->count += newer->count;
+    expired_free(newer);
+}
+
 void rl_expired_delete_later(struct rl_expired *expired, struct rl_log *log, rl_status status)
 {
     struct rl_shard *shard = log->manager->shard;
 
-    if (status != RL_OK || log->closing) {
+    if (log->closing) {
         expired_free(expired);
+        return;
+    }
+    if (status != RL_OK) {
+        expired_put_back(expired, log->hot);
         return;
     }
     rl_list_push_back(&log->hot->deleting, &expired->node);

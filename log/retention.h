@@ -27,13 +27,18 @@ struct rl_expired {
 /* The log start has risen past `count` of the oldest segments, or shall rise to their end: they leave
  * the log, their files with the next save. */
 void rl_retention_drop(struct rl_log *log, uint32_t count);
+/* Whole segments below the log start; the active one is not among them, so that offsets go on. */
+uint32_t rl_retention_below_start(const struct rl_log *log);
+/* A rollback found files of dropped segments that no save has renamed yet: they are dropped again. */
+void rl_retention_again(struct rl_log *log);
 /* The segments waiting for a save; the caller owns them. */
 struct rl_expired *rl_expired_take(struct rl_log *log);
 /* Helper: rename their files.  Files that are not there are fine. */
 rl_status rl_expired_rename(const struct rl_expired *expired, struct rl_disk *disk,
                             const char *directory);
 /* Take ownership: delete the renamed files when their time comes (at the next open if the log is
- * closed before, or if status says that the renaming failed). */
+ * closed before).  With a status that says that the renaming failed they wait for another save, with
+ * the next round of retention. */
 void rl_expired_delete_later(struct rl_expired *expired, struct rl_log *log, rl_status status);
 /* The log goes: forget what waits. */
 void rl_expired_free_all(struct rl_log *log);

@@ -10,6 +10,7 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "log/recovery.h"
+#include "log/retention.h"
 #include <string.h>
 
 struct rollback {
@@ -61,6 +62,7 @@ static void adopt(struct rl_log *log, struct rl_recovery *recovery)
     log->hot->changed = true;
     log->hot->directory_dirty = true;
     keep_flushed(log, segment_base, synced_bytes);
+    rl_retention_again(log);
 }
 
 static void on_rolled_back(struct rl_op *op)

@@ -363,7 +363,7 @@ void rl_save_advance(struct rl_log *log)
         return;
     uint32_t i = first_unsaved(log);
     struct rl_segment *seg = &log->segments[i];
-    if (hot->expired != NULL || rl_trim_is_due(log))
+    if ((hot->expired != NULL && !hot->deletions_wait) || rl_trim_is_due(log))
         save_deletions(log);
     else if (i + 1 < log->segment_count && seg->synced_bytes == seg->size_bytes)
         save_sealed(log, i);

@@ -15,19 +15,10 @@ void rl_log_trim(struct rl_log *log, struct rl_log_trim *trim)
     RL_OBJ(log, LOG);
     RL_ASSERT(trim->offset <= log->written_offset);
     rl_list_push_back(&rl_log_heat(log)->trims, &trim->link);
+    log->hot->deletions_wait = false;
     if (trim->offset > log->flushed_offset)
         rl_log_flush(log);
     rl_log_mark_dirty(log);
-}
-
-/* Whole segments below the start; the active one stays, so that offsets go on. */
-static uint32_t count_below_start(const struct rl_log *log)
-{
-    uint32_t count = 0;
-
-    while (count + 1 < log->segment_count && rl_log_segment_end(log, count) <= log->start_offset)
-        count++;
-    return count;
 }
 
 void rl_trim_advance(struct rl_log *log)
@@ -42,7 +33,7 @@ void rl_trim_advance(struct rl_log *log)
     if (start_offset == log->start_offset)
         return;
     log->start_offset = start_offset;
-    rl_retention_drop(log, count_below_start(log));
+    rl_retention_drop(log, rl_retention_below_start(log));
     RL_INFO("log", "%s-%d: records were deleted on demand, log start is %lld", log->topic,
             log->partition, (long long)start_offset);
 }

@@ -184,6 +184,80 @@ Test(log_trim, a_log_that_closes_answers)
     fixture_done(&f);
 }
 
+/* ---- the disk says no ---- */
+
+static bool segment_exists(struct fixture *f, int64_t base_offset)
+{
+    char path[128];
+    snprintf(path, sizeof path, FIXTURE_DIRECTORY "/%020lld.log", (long long)base_offset);
+    return fixture_file_exists(f, path);
+}
+
+/* Files that retention could not rename before a write failed are found by the rollback.  It does not
+ * bring them back: the checkpoint would name what is deleted then, and the next start refuse the log. */
+Test(log_trim, a_rollback_brings_nothing_back)
+{
+    struct batch_spec one = { .records = 1, .value_bytes = 50, .producer_id = 9 };
+    struct fixture f;
+    start(&f);
+    fill(&f);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);  /* in a new segment */
+    fixture_flush(&f);
+    one.producer_id = 10;
+    f.config.retention_bytes = 1500;
+    rl_log_set_config(f.log, &f.config);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_RENAME, 0, RL_EIO);
+    rl_log_maintain(f.log, rl_log_end_offset(f.log));
+    fixture_settle(&f);
+    int64_t start_offset = rl_log_start_offset(f.log);
+    cr_assert_gt(start_offset, 0);
+    cr_assert(segment_exists(&f, 0));
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 10, RL_ENOSPACE);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_failure(f.log), RL_ENOSPACE);
+    rl_mem_advance(f.mem, 2000000000);
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_failure(f.log), RL_OK);
+    rl_log_maintain(f.log, rl_log_end_offset(f.log));
+    fixture_settle(&f);
+    cr_assert_eq(rl_log_start_offset(f.log), start_offset);
+    cr_assert_not(segment_exists(&f, 0));
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(rl_log_start_offset(f.log), start_offset);
+    fixture_done(&f);
+}
+
+/* A deletion whose checkpoint could not be saved: the files stay, and go when they are asked to again. */
+Test(log_trim, a_failed_deletion_is_made_up_for)
+{
+    struct fixture f;
+    start(&f);
+    fill(&f);
+    fixture_flush(&f);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_RENAME, 0, RL_EIO);
+    cr_assert_eq(trim_to(&f, 20).status, RL_EIO);
+    cr_assert(segment_exists(&f, 0));
+    cr_assert_eq(trim_to(&f, 20).status, RL_OK);
+    cr_assert_not(segment_exists(&f, 0));
+    fixture_done(&f);
+
+    start(&f);
+    fill(&f);
+    fixture_flush(&f);
+    f.config.retention_bytes = 1500;
+    rl_log_set_config(f.log, &f.config);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_RENAME, 0, RL_EIO);
+    rl_log_maintain(f.log, rl_log_end_offset(f.log));
+    fixture_settle(&f);
+    cr_assert(segment_exists(&f, 0));
+    rl_log_maintain(f.log, rl_log_end_offset(f.log));
+    fixture_settle(&f);
+    cr_assert_not(segment_exists(&f, 0));
+    fixture_done(&f);
+}
+
 /* ---- the disk dies ---- */
 
 static bool run(uint64_t cut_at, bool power_cut)

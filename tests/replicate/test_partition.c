@@ -591,8 +591,10 @@ Test(partition, a_directory_that_could_not_be_made_is_made_by_the_next_change)
     cr_assert_eq(second->state, RL_REPLICA_OFFLINE);
 
     again = grown;
-    topics[0] = &again;
-    apply(&image, 0);                   /* and says so truthfully */
+    const struct rl_topic *topics_again[1] = { &again };
+    struct rl_image image_again = { .generation = 3, .topic_count = 1, .by_name = topics_again,
+                                    .by_id = topics_again };
+    apply(&image_again, 0);             /* and says so truthfully */
     cr_assert_eq(second->state, RL_REPLICA_LEADER);
     cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
     rig_stop();
