@@ -170,6 +170,9 @@ struct rl_append_result {
  * On error nothing has changed. */
 rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_buffer *buffer,
                         int32_t leader_epoch, struct rl_append_result *ret_result);
+/* A batch for which rl_log_append() said RL_EDUPLICATE is only answered when it is on stable storage:
+ * should it be lost before, its producer has to begin with it. */
+void rl_log_await(struct rl_log *log, const struct rl_batch *batch);
 /* Ask that everything appended so far becomes durable; on_flushed tells.  Cheap to repeat. */
 void rl_log_flush(struct rl_log *log);
 

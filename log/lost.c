@@ -15,6 +15,13 @@ void rl_log_lost_take(struct rl_log_lost *lost, struct rl_log *log, int64_t ackn
     log->producers = NULL;
 }
 
+void rl_log_await(struct rl_log *log, const struct rl_batch *batch)
+{
+    RL_OBJ(log, LOG);
+    if (batch->producer_id >= 0)
+        rl_producer_state_await(log->producers, batch);
+}
+
 void rl_log_lost_refuse(struct rl_log_lost *lost, struct rl_shard *shard, const struct rl_batch *batch)
 {
     rl_producer_state_refuse(&lost->producers, rl_shard_random(shard), batch, shard->wall_ms);

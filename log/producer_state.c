@@ -43,6 +43,26 @@ static int32_t sequence_add(int32_t sequence, int32_t delta)
     return sequence + delta;
 }
 
+/* The same batch in the producer's window, or NULL. */
+static const struct rl_producer_batch *window_find(const struct rl_producer *producer,
+                                                   const struct rl_batch *batch)
+{
+    int32_t last_sequence = sequence_add(batch->base_sequence, batch->last_offset_delta);
+
+    for (uint32_t i = 0; i < producer->batch_count; i++) {
+        const struct rl_producer_batch *known = &producer->batches[i];
+        if (known->first_sequence == batch->base_sequence && known->last_sequence == last_sequence)
+            return known;
+    }
+    return NULL;
+}
+
+/* How far the sequence lies behind where the producer may go on; sequences are counted modulo 2^31. */
+static uint32_t sequences_ahead(const struct rl_producer *producer, int32_t sequence)
+{
+    return ((uint32_t)sequence - (uint32_t)producer->resume_sequence) & INT32_MAX;
+}
+
 rl_status rl_producer_state_check(const struct rl_producer_state *state,
                                   const struct rl_batch *batch,
                                   const struct rl_producer_batch **ret_duplicate)
@@ -57,18 +77,13 @@ rl_status rl_producer_state_check(const struct rl_producer_state *state,
     if (batch->producer_epoch > producer->producer_epoch)
         return batch->base_sequence == 0 ? RL_OK : RL_EOUTOFORDER;
 
-    int32_t last_sequence = sequence_add(batch->base_sequence, batch->last_offset_delta);
-    for (uint32_t i = 0; i < producer->batch_count; i++) {
-        const struct rl_producer_batch *known = &producer->batches[i];
-        if (known->first_sequence == batch->base_sequence && known->last_sequence == last_sequence) {
-            *ret_duplicate = known;
-            return RL_EDUPLICATE;
-        }
+    const struct rl_producer_batch *known = window_find(producer, batch);
+    if (known != NULL) {
+        *ret_duplicate = known;
+        return RL_EDUPLICATE;
     }
-    /* Sequences are counted modulo 2^31. */
-    uint32_t ahead = ((uint32_t)batch->base_sequence - (uint32_t)producer->resume_sequence) & INT32_MAX;
-    uint32_t most = ((uint32_t)producer->next_sequence - (uint32_t)producer->resume_sequence) & INT32_MAX;
-    return ahead <= most ? RL_OK : RL_EOUTOFORDER;
+    return sequences_ahead(producer, batch->base_sequence) <=
+           sequences_ahead(producer, producer->next_sequence) ? RL_OK : RL_EOUTOFORDER;
 }
 
 void rl_producer_go_on(struct rl_producer *producer)
@@ -136,7 +151,7 @@ static bool lost_sequences(const struct rl_producer *before, int64_t end_offset,
             break;
         lost = true;
         *ret_resume = batch->first_sequence;
-        if (batch->base_offset >= acknowledged_offset)
+        if (batch->base_offset >= acknowledged_offset || batch->awaited)
             *ret_next = batch->first_sequence;
     }
     return lost || *ret_resume != *ret_next;
@@ -185,12 +200,30 @@ void rl_producer_state_lose(struct rl_producer_state **state, uint64_t seed,
     }
 }
 
+void rl_producer_state_await(struct rl_producer_state *state, const struct rl_batch *batch)
+{
+    struct rl_producer *producer =
+        state == NULL ? NULL : rl_table_find_number(&state->by_id, (uint64_t)batch->producer_id);
+
+    if (producer == NULL || producer->producer_epoch != batch->producer_epoch)
+        return;
+    const struct rl_producer_batch *known = window_find(producer, batch);
+    if (known != NULL)
+        producer->batches[known - producer->batches].awaited = true;
+    else if (sequences_ahead(producer, batch->base_sequence) <
+             sequences_ahead(producer, producer->next_sequence))
+        producer->next_sequence = batch->base_sequence;         /* lost before, and not acknowledged */
+}
+
 void rl_producer_state_refuse(struct rl_producer_state **state, uint64_t seed,
                               const struct rl_batch *batch, int64_t wall_ms)
 {
-    if (batch->producer_id < 0 ||
-        (*state != NULL && rl_table_find_number(&(*state)->by_id, (uint64_t)batch->producer_id) != NULL))
+    if (batch->producer_id < 0)
+        return;
+    if (*state != NULL && rl_table_find_number(&(*state)->by_id, (uint64_t)batch->producer_id) != NULL) {
+        rl_producer_state_await(*state, batch);
         return;                         /* what it may go on with is known */
+    }
     struct rl_producer *producer = trace_of(state, seed, batch->producer_id, batch->producer_epoch);
     producer->resume_sequence = producer->next_sequence = batch->base_sequence;
     producer->last_used_ms = wall_ms;

@@ -29,6 +29,7 @@ struct rl_producer_batch {
     int32_t last_sequence;
     int32_t last_offset_delta;
     int64_t append_time_ms;             /* -1 with CreateTime */
+    bool awaited;                       /* sent again since, and that was not answered with success */
 };
 
 struct rl_producer {
@@ -69,7 +70,11 @@ void rl_producer_state_update(struct rl_producer_state *state, const struct rl_b
 void rl_producer_state_lose(struct rl_producer_state **state, uint64_t seed,
                             const struct rl_producer_state *before, int64_t end_offset,
                             int64_t acknowledged_offset);
-/* The batch is not taken, for no fault of its producer: an unknown one has to begin with it. */
+/* The batch is known, and its producer, who sent it again, waits until it is on stable storage: so it
+ * does not know it as acknowledged, whatever lies before acknowledged_offset. */
+void rl_producer_state_await(struct rl_producer_state *state, const struct rl_batch *batch);
+/* The batch is not taken, for no fault of its producer: an unknown one has to begin with it, and one
+ * that loses it has to go on with it. */
 void rl_producer_state_refuse(struct rl_producer_state **state, uint64_t seed,
                               const struct rl_batch *batch, int64_t wall_ms);
 /* Forget producers that were idle for expiration_ms. */

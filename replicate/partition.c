@@ -215,6 +215,8 @@ rl_status rl_partition_append(struct rl_partition *p, struct rl_partition_append
         return RL_EDUPLICATE;
 
     partition_link_append(p, a);
+    if (a->needs_flush && status == RL_EDUPLICATE)
+        rl_log_await(p->log, a->batch);
     if (a->needs_flush)
         rl_log_flush(p->log);
     else if (status == RL_OK)

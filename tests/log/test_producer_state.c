@@ -221,6 +221,28 @@ Test(producer_state, who_lost_acknowledged_batches_goes_on_behind_them)
     rl_producer_state_free(after);
 }
 
+/* A start takes what a killed process wrote for acknowledged.  Who sends it again has another view. */
+Test(producer_state, who_waited_for_a_batch_that_is_lost_goes_on_with_it)
+{
+    struct rl_producer_state *before = state_with(3, 4, 8, 10), *after = state_with(3, 4, 5, 10);
+    struct rl_batch again = batch_of(7, 3, 7, 1, 0), stranger = batch_of(8, 0, 0, 1, 0);
+
+    rl_producer_state_await(before, &again);
+    rl_producer_state_await(before, &stranger);
+    rl_producer_state_await(NULL, &again);
+    rl_producer_state_lose(&after, 1, before, 12, 15);
+    cr_assert_eq(check(after, 7, 3, 9), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 3, 8), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 3, 7), RL_OK);
+    cr_assert_eq(check(after, 7, 3, 6), RL_OK, "acknowledged, or not");
+    again.base_sequence = 6;            /* now it is known */
+    rl_producer_state_refuse(&after, 1, &again, 1000);
+    cr_assert_eq(check(after, 7, 3, 7), RL_EOUTOFORDER);
+    cr_assert_eq(check(after, 7, 3, 6), RL_OK);
+    rl_producer_state_free(before);
+    rl_producer_state_free(after);
+}
+
 Test(producer_state, who_lost_nothing_is_as_before)
 {
     struct rl_producer_state *before = state_with(0, 0, 2, 10), *after = state_with(0, 0, 2, 10);

@@ -399,6 +399,53 @@ Test(partition, a_pipelined_producer_stays_in_order_over_a_failure)
     }
 }
 
+/* Visible, so perhaps acknowledged, and lost; but its producer sends it again, before the failure or while
+ * the log is being rebuilt, so it was not: what comes behind it was taken all the same, and the batch itself
+ * never again (simulator, seed 7698). */
+Test(partition, a_lost_batch_that_was_sent_again_is_waited_for)
+{
+    for (int how = 0; how < 2; how++) {
+        rig_start(true, INT64_MAX);
+        for (int32_t sequence = 0; sequence < 2; sequence++)
+            cr_assert_eq(append(1, 1, 77, sequence), RL_OK);
+        rl_mem_settle(rig.set);
+        cr_assert_eq(rig.partition->high_watermark, 2);
+        rl_mem_disk_fail_sync(rig.disk, 0, 0, RL_EIO);
+        rl_mem_hold_helpers(rig.mem, true);
+        if (how == 0) {
+            cr_assert_eq(append(-1, 1, 77, 0), RL_OK, "it waits for the sync");
+        } else {
+            cr_assert_eq(append(-1, 1, 5, 0), RL_OK);
+        }
+        while (rig.partition->state == RL_REPLICA_LEADER) {
+            rl_mem_settle(rig.set);
+            cr_assert_gt(rl_mem_helpers_waiting(rig.mem), 0);
+            rl_mem_run_helper_at(rig.mem, 0);
+            rl_mem_settle(rig.set);
+        }
+        if (how == 1)
+            cr_assert_eq(append(-1, 1, 77, 0), RL_EIO);
+        rl_mem_hold_helpers(rig.mem, false);
+        rl_mem_settle(rig.set);
+        rl_mem_advance(rig.mem, 1100000000);
+        rl_mem_settle(rig.set);
+        cr_assert_eq(rig.partition->state, RL_REPLICA_OFFLINE, "no controller here: no epoch");
+        static struct rl_topic raised;
+        static const struct rl_topic *topics[1] = { &raised };
+        raised = rig.topic;
+        raised.leader_epoch = 5;
+        apply(&(struct rl_image){ .generation = 2, .topic_count = 1, .by_name = topics, .by_id = topics }, 0);
+        cr_assert_eq(rig.partition->state, RL_REPLICA_LEADER);
+        cr_assert_eq(rig.partition->high_watermark, 0);
+        cr_assert_eq(append(-1, 1, 77, 2), RL_EOUTOFORDER);
+        cr_assert_eq(append(-1, 1, 77, 1), RL_EOUTOFORDER);
+        for (int32_t sequence = 0; sequence < 3; sequence++)
+            cr_assert_eq(append(-1, 1, 77, sequence), RL_OK);
+        rl_mem_settle(rig.set);
+        rig_stop();
+    }
+}
+
 /* Killed after a failed sync: on the same mount a start raises no epoch, but this partition may have
  * lost what was seen. */
 Test(partition, a_log_rebuilt_at_a_start_leads_in_a_higher_epoch)
