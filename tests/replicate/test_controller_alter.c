@@ -290,7 +290,7 @@ static bool cut_once(uint32_t shards, uint32_t cut_at)
     cr_assert(settings(0)->overrides == sure.broker_overrides ||
               settings(0)->overrides == tried.broker_overrides, "cut at %u", cut_at);
     expect_topic("t", topic->partition_count, topic->override_count);
-    cr_assert_eq(fixture_directory_count(), topic->partition_count, "cut at %u", cut_at);
+    cr_assert_eq((int32_t)fixture_directory_count(), topic->partition_count, "cut at %u", cut_at);
     uint32_t overrides = topic->override_count;
     cr_assert_eq(fixture_alter(0, grow("t", 9)).status, RL_OK);
     expect_topic("t", 9, overrides);
