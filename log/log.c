@@ -326,11 +326,11 @@ void rl_log_set_config(struct rl_log *log, const struct rl_log_config *config)
 bool rl_log_is_time_to_roll(const struct rl_log *log, const struct rl_segment *seg)
 {
     const struct rl_log_config *config = rl_log_config_of(log);
-    int64_t age_ms = log->manager->shard->wall_ms - seg->first_append_ms;
     int64_t segment_ms = config->segment_ms;
 
-    if (seg->size_bytes == 0)
+    if (seg->size_bytes == 0)           /* it has no age */
         return false;
+    int64_t age_ms = log->manager->shard->wall_ms - seg->first_append_ms;
     /* The jitter keeps partitions that were created together from rolling together. */
     if (RL_UNLIKELY(config->segment_jitter_ms > 0 && segment_ms > 0))
         segment_ms -= (int64_t)(rl_hash_bytes((uint64_t)log->partition, &seg->base_offset,
