@@ -261,6 +261,8 @@ bool sim_exhaustive_way(const char *name, uint32_t *ret_way);
 struct sim_broker;
 struct sim_broker *sim_broker_create(struct rl_mem *mem, struct rl_disk *disk);
 void sim_broker_free(struct sim_broker *broker);
+/* Fetch sessions that later lives keep; none at first. */
+void sim_broker_set_fetch_sessions(struct sim_broker *broker, uint32_t slots);
 /* Blocking part of a start.  RL_OK: step the shards until it is ready or has failed. */
 rl_status sim_broker_start(struct sim_broker *broker, uint32_t shards);
 bool sim_broker_is_ready(const struct sim_broker *broker);

@@ -4,6 +4,7 @@
  * heap of the life is given back, the kernel forgets what was in flight. */
 #include "broker/broker.h"
 #include "broker/data_directory.h"
+#include "broker/fetch_session.h"
 #include "broker/settings.h"
 #include "core/memory.h"
 #include "log/log_internal.h"
@@ -29,6 +30,7 @@ struct sim_broker {
     struct rl_broker broker;
     struct rl_data_directory directory;
     struct rl_log_start log_start;
+    uint32_t fetch_session_slots;
     bool prove_mount, ready, failed, stopped, unsound[4], logs_closed;
     struct rl_msg boot;
     struct rl_op recovered_job;
@@ -98,6 +100,8 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
         .send_buffer_bytes = -1, .receive_buffer_bytes = -1, .backlog = 50 });
     if (status != RL_OK)
         return status;
+    if (b->fetch_session_slots != 0)
+        rl_fetch_sessions_start(shard, b->fetch_session_slots);
     return rl_replica_manager_start(shard, &(struct rl_replica_manager_options){
         .data_dir = SIM_DATA_DIR, .log_start = b->log_start, .node_id = 1,
         .maintain_interval_ns = 5 * INT64_C(1000000000) });
@@ -243,6 +247,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
     struct sim_broker *b = arg;
     b->unsound[shard->index] = !rl_log_manager_is_sound(shard);
     rl_net_stop(shard);
+    rl_fetch_sessions_stop(shard);
     rl_log_manager_stop(shard);
 }
 
@@ -304,6 +309,11 @@ struct sim_broker *sim_broker_create(struct rl_mem *mem, struct rl_disk *disk)
     b->mem = mem;
     b->disk = disk;
     return b;
+}
+
+void sim_broker_set_fetch_sessions(struct sim_broker *b, uint32_t slots)
+{
+    b->fetch_session_slots = slots;
 }
 
 void sim_broker_free(struct sim_broker *b)

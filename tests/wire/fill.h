@@ -2,7 +2,7 @@
  *
  * generate_fill.py writes, from the schema, a function per message that asks this file for one
  * value after the other (message_fill.c); what comes is the fill's kind.  Everything lives in
- * the fill's arena. */
+ * the fill's arena.  tests/fuzz/draw.c answers the same questions from a fuzzer's input. */
 #ifndef RL_TESTS_WIRE_FILL_H
 #define RL_TESTS_WIRE_FILL_H
 
@@ -22,7 +22,14 @@ struct rl_fill {
     uint64_t state;                     /* random: the seed; else counts the values */
     struct rl_arena *arena;
     bool has_long_string, has_long_bytes, has_long_array;    /* maximum: no more of them */
+    const char *object, *field;         /* what is asked for: "topic" ("": the message), "name" */
 };
+
+static inline void rl_fill_at(struct rl_fill *fill, const char *object, const char *field)
+{
+    fill->object = object;
+    fill->field = field;
+}
 
 const char *rl_fill_kind_name(enum rl_fill_kind kind);
 

@@ -52,7 +52,8 @@ def fill_functions(codec):
         body = [f"{codec.c_name(struct)}_init(msg);"]
         for field in struct.fields:
             when = codec.present(struct, field)
-            value = fill_field(codec, struct, field)
+            value = [f'rl_fill_at(fill, "{struct.name}", "{field.name}");',
+                     *fill_field(codec, struct, field)]
             if field.tag is not None and field.struct:
                 value = ["if (rl_fill_wants(fill)) {", *indent(value), "}"]
             body += value if when is None else [f"if ({when}) {{", *indent(value), "}"]
