@@ -256,7 +256,7 @@ static void spoil(struct draw *draw, uint8_t *batch, size_t bytes)
 static struct rl_slice draw_batch(struct draw *draw)
 {
     static const int32_t counts[] = { 1, 1, 2, 3, 10, 200 };
-    static const size_t sizes[] = { 0, 1, 10, 100, 1000, 20000 };
+    static const size_t sizes[] = { 0, 1, 10, 100, 1000, 5000 };
     struct batch_spec spec = {
         .records = counts[draw_byte(draw) % RL_ARRAY_COUNT(counts)],
         .value_bytes = sizes[draw_byte(draw) % RL_ARRAY_COUNT(sizes)],
@@ -265,7 +265,7 @@ static struct rl_slice draw_batch(struct draw *draw)
         .seed = draw_byte(draw) };
     size_t bytes;
 
-    if (spec.records > 10)
+    if (spec.records > 3)
         spec.value_bytes %= 101;
     if (draw->learned.producer_count != 0 && draw_byte(draw) % 2 == 0) {
         uint32_t i = draw_byte(draw) % RL_MIN(draw->learned.producer_count, DRAW_LEARNED_MAX);
