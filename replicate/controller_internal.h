@@ -140,6 +140,12 @@ struct rl_controller {
     void *start_arg, *stop_arg;
 };
 
+/* Why the store refused, for whoever asked. */
+static inline const char *rl_controller_store_text(rl_status status)
+{
+    return status == RL_EFULL ? "the metadata store is full" : rl_status_text(status);
+}
+
 /* ---- controller.c ---- */
 /* NULL before the first image and after it left. */
 static inline struct rl_metadata_shard *rl_metadata_shard_of(const struct rl_shard *shard)

@@ -82,7 +82,7 @@ static void settings_answer(struct rl_controller *c, rl_status status)
     c->settings_alter = NULL;
     if (status != RL_OK)
         snprintf(call->reason, sizeof call->reason, "The configuration could not be stored: %s.",
-                 rl_status_text(status));
+                 rl_controller_store_text(status));
     rl_controller_alter_answer(call, status);
     settings_next(c);
     rl_controller_rest(c);

@@ -92,7 +92,7 @@ static void answer_create(struct topic_entry *entry, rl_status status)
         call->topic_id = entry->topic->id;
     else
         snprintf(call->reason, sizeof call->reason, "Topic '%s' could not be stored: %s.",
-                 entry->name, rl_status_text(status));
+                 entry->name, rl_controller_store_text(status));
     rl_controller_create_answer(call, status);
 }
 
@@ -112,7 +112,7 @@ static void answer_alter(struct topic_entry *entry, rl_status status)
     entry->alter = NULL;
     if (status != RL_OK)
         snprintf(call->reason, sizeof call->reason, "Topic '%s' could not be altered: %s.",
-                 entry->name, rl_status_text(status));
+                 entry->name, rl_controller_store_text(status));
     rl_controller_alter_answer(call, status);
 }
 
@@ -267,8 +267,9 @@ static void on_stored(void *arg, rl_status status)
     if (RL_NEVER(status == RL_EVERSION))                /* there is no other writer */
         status = RL_EIO;
     if (status != RL_OK) {
-        RL_ERROR("metadata", "topic %s: cannot store its state: %s", entry->name,
-                 rl_status_text(status));
+        if (status != RL_EFULL)         /* the store has said so itself, not for each topic */
+            RL_ERROR("metadata", "topic %s: cannot store its state: %s", entry->name,
+                     rl_status_text(status));
         store_failed(entry, status);
         return;
     }

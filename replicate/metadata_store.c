@@ -8,7 +8,8 @@
  *
  * Failures: a commit whose versions do not fit is undone and answered RL_EVERSION, its
  * neighbours go on.  No space: the group is undone and answered RL_ENOSPACE.  Any other failure
- * to write or sync: the store has failed, this and every later call answers RL_EIO. */
+ * to write or sync: the store has failed, this and every later call answers RL_EIO.  A commit that
+ * would make the store larger than a start can read answers RL_EFULL. */
 #include "replicate/metadata_store.h"
 #include "core/list.h"
 #include "core/logger.h"
@@ -19,6 +20,11 @@
 
 #define STORE_GROUP_BYTES (8u << 20)    /* about; more commits wait for the next group */
 #define STORE_REWRITE_BYTES (4u << 20)
+/* What lives may take a quarter of the largest file: twice that is when it is rewritten. */
+#define STORE_BYTES_MAX (RL_METADATA_FILE_BYTES_MAX / 4)
+/* A commit that adds only so much may take a sixteenth more: who is full can still delete. */
+#define STORE_SMALL_BYTES 64u
+#define STORE_SMALL_SHARE 16u
 
 enum request_kind { REQUEST_COMMIT, REQUEST_LIST, REQUEST_CLOSE };
 
@@ -52,6 +58,7 @@ struct rl_metadata_store {
     bool working;                       /* job is in flight: hands off file and tree */
     bool closing;
     rl_status failed;
+    uint64_t bytes_max;                 /* that all entries may take in a file */
     uint64_t rewrite_bytes;             /* smallest file that is rewritten */
     uint64_t rewrite_again_bytes;       /* after a rewrite that failed for lack of space */
     struct rl_op job;
@@ -132,14 +139,33 @@ static rl_status op_apply(struct rl_metadata_store *store, const struct rl_metad
     return RL_OK;
 }
 
+/* What was applied since the entries took before_bytes must leave a file that a start can read. */
+static rl_status commit_check_size(const struct rl_metadata_store *store, uint64_t before_bytes)
+{
+    uint64_t bytes = rl_metadata_file_bytes_of(&store->tree), most = store->bytes_max;
+    if (bytes > before_bytes && bytes - before_bytes <= STORE_SMALL_BYTES)
+        most += most / STORE_SMALL_SHARE;
+    if (bytes > before_bytes && bytes > most) {
+        RL_ERROR_EVERY(10, "metadata", "%s is full: topics and settings would take %llu bytes, %llu"
+                       " are the most; delete some", store->file.path, (unsigned long long)bytes,
+                       (unsigned long long)store->bytes_max);
+        return RL_EFULL;
+    }
+    /* It grows so far only where it could not be rewritten for lack of space. */
+    return store->file.bytes + store->records.bytes > RL_METADATA_FILE_BYTES_MAX ? RL_ENOSPACE : RL_OK;
+}
+
 /* Add a commit's record to the group, or leave everything as it was. */
 static rl_status commit_apply(struct rl_metadata_store *store, const struct request *request)
 {
     struct rl_metadata_record record = rl_metadata_record_begin(&store->records);
+    uint64_t before_bytes = rl_metadata_file_bytes_of(&store->tree);
     size_t first = store->change_count;
     rl_status status = RL_OK;
     for (uint32_t i = 0; i < request->commit.op_count && status == RL_OK; i++)
         status = op_apply(store, &request->commit.ops[i], &record);
+    if (status == RL_OK)
+        status = commit_check_size(store, before_bytes);
     if (status == RL_OK && record.op_count > 0) {
         status = rl_metadata_record_end(&store->records, &record, &store->file,
                                         store->record_count);
@@ -363,6 +389,11 @@ void rl_metadata_store_close(struct rl_metadata_store *store, void (*done)(void 
                                          .close = { .done = done } });
 }
 
+void rl_metadata_store_set_bytes_max(struct rl_metadata_store *store, uint64_t bytes)
+{
+    store->bytes_max = bytes;
+}
+
 void rl_metadata_store_set_rewrite_bytes(struct rl_metadata_store *store, uint64_t bytes)
 {
     store->rewrite_bytes = bytes;
@@ -399,6 +430,7 @@ void rl_metadata_store_open(struct rl_shard *shard, const char *url,
     struct rl_metadata_store *store = rl_alloc_zero(1, sizeof *store);
     bool local = strncmp(url, scheme, sizeof scheme - 1) == 0 && url[sizeof scheme - 1] != '\0';
     store->shard = shard;
+    store->bytes_max = STORE_BYTES_MAX;
     store->rewrite_bytes = STORE_REWRITE_BYTES;
     store->failed = local ? RL_OK : RL_EUNSUPPORTED;
     store->opened = done;

@@ -29,7 +29,9 @@ struct rl_metadata_op {
 };
 
 /* RL_OK: all of it is on stable storage.  Nothing was changed: RL_EVERSION; RL_EINVAL (size of a
- * key or value); RL_ETOOLARGE; RL_ENOSPACE.  RL_EIO: the store has failed; what a later open
+ * key or value); RL_ETOOLARGE; RL_ENOSPACE; RL_EFULL: with it the store would be larger than a
+ * start can read, which is logged (to remove something, or to change a few bytes, is still
+ * possible).  RL_EIO: the store has failed; what a later open
  * finds of this commit is all or nothing. */
 typedef void rl_metadata_commit_fn(void *arg, rl_status status);
 /* Once per entry in key order, then once with key.data == NULL and the final status. */
@@ -51,6 +53,8 @@ void rl_metadata_store_list(struct rl_metadata_store *store, const char *prefix,
  * before it in the same commit. */
 void rl_metadata_store_commit(struct rl_metadata_store *store, const struct rl_metadata_op *ops,
                               uint32_t op_count, rl_metadata_commit_fn *done, void *arg);
+/* Most that all entries may take in the file; 256 MiB at first. */
+void rl_metadata_store_set_bytes_max(struct rl_metadata_store *store, uint64_t bytes);
 /* Rewrite the file when it is larger than this and than twice the live data; 4 MiB at first. */
 void rl_metadata_store_set_rewrite_bytes(struct rl_metadata_store *store, uint64_t bytes);
 

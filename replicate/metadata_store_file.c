@@ -58,10 +58,14 @@
 #define RECORD_MAGIC 0x726c6d74u        /* "rlmt" */
 #define RECORD_HEAD_BYTES 32u
 #define OP_HEAD_BYTES 16u
-#define FILE_BYTES_MAX (UINT64_C(1) << 30)
 #define SNAPSHOT_RECORD_BYTES (1u << 20)        /* about; bounds the memory of a rewrite */
 
 enum { OP_PUT = 1, OP_REMOVE = 2 };
+
+uint64_t rl_metadata_file_bytes_of(const struct rl_metadata_tree *tree)
+{
+    return tree->live_bytes + (uint64_t)tree->count * OP_HEAD_BYTES;
+}
 
 /* ---- records, written ---- */
 
@@ -335,7 +339,7 @@ static rl_status read_all(struct rl_disk *disk, int fd, uint8_t **ret_data, uint
     rl_status status = rl_disk_size(disk, fd, &size);
     if (status != RL_OK)
         return status;
-    if (size > FILE_BYTES_MAX)
+    if (size > RL_METADATA_FILE_BYTES_MAX)
         return RL_ETOOLARGE;
     uint8_t *data = rl_alloc(size + 1);
     while (at < size) {

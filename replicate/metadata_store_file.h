@@ -49,6 +49,10 @@ struct rl_metadata_record {
     uint32_t op_count;
 };
 #define RL_METADATA_RECORD_BYTES_MAX (64u << 20)
+/* A larger file is not read. */
+#define RL_METADATA_FILE_BYTES_MAX (UINT64_C(1) << 30)
+/* What all entries take in a file that holds nothing else (without its records' heads). */
+uint64_t rl_metadata_file_bytes_of(const struct rl_metadata_tree *tree);
 
 struct rl_metadata_record rl_metadata_record_begin(struct rl_text *text);
 void rl_metadata_record_put(struct rl_text *text, struct rl_metadata_record *record,

@@ -2,6 +2,7 @@
 #include "core/memory.h"
 #include "metadata_user.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 TestSuite(metadata_store_failure);
 
@@ -207,6 +208,44 @@ Test(metadata_store_failure, full_disk_heals)
         struct rl_metadata_tree all = user_list(&u, "");
         cr_assert_eq(all.count, 1);
         expect_entry(&all, "a", "3", 2);
+        rl_metadata_tree_done(&all);
+        user_close(&u);
+        cr_assert_eq(user_open(&u, &rig, "local:meta"), RL_OK);
+    }
+    user_close(&u);
+    rig_halt(&rig);
+    rig_done(&rig);
+}
+
+/* A full store says so, loses nothing, and has room again when something was removed. */
+Test(metadata_store_failure, no_larger_than_a_start_can_read)
+{
+    struct rig rig;
+    struct user u;
+    char key[8], value[201];
+    uint32_t stored = 0;
+    rl_logger_set_sink(quiet, NULL);
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    rig_init(&rig, 1, 15);
+    rig_boot(&rig, 0);
+    cr_assert_eq(user_open(&u, &rig, "local:meta"), RL_OK);
+    rl_metadata_store_set_bytes_max(u.store, 1000);
+    do
+        snprintf(key, sizeof key, "k/%u", stored);
+    while (user_commit(&u, (struct rl_metadata_op[]){ put(key, value, 0) }, 1) == RL_OK && ++stored < 100);
+    cr_assert_eq(u.status, RL_EFULL);
+    cr_assert_eq(stored, 4);
+    /* A little more for what is there: a topic can still be marked as going. */
+    value[200 - 1] = '\0';
+    cr_assert_eq(user_commit(&u, (struct rl_metadata_op[]){ put("k/0", value, 1) }, 1), RL_OK);
+    cr_assert_eq(user_commit(&u, (struct rl_metadata_op[]){ put("x", "small", 0) }, 1), RL_OK);
+    cr_assert_eq(user_commit(&u, (struct rl_metadata_op[]){ take("k/1", 1), put(key, value, 0) }, 2), RL_OK);
+    cr_assert_eq(user_commit(&u, (struct rl_metadata_op[]){ put("k/1", value, 0) }, 1), RL_EFULL);
+    for (int reopened = 0; reopened < 2; reopened++) {
+        struct rl_metadata_tree all = user_list(&u, "");
+        cr_assert_eq(all.count, 5);
+        cr_assert_not_null(rl_metadata_tree_find(&all, rl_slice_of_string("x")));
         rl_metadata_tree_done(&all);
         user_close(&u);
         cr_assert_eq(user_open(&u, &rig, "local:meta"), RL_OK);
