@@ -11,8 +11,9 @@
  * altered wait until it is idle.
  *
  * Failures: a create that could not be stored leaves nothing; one that fails later leaves the
- * topic CREATING and usable, and the next start finishes it: data may have been produced to it
- * already, so it is not taken back; nor are more partitions.  An alteration that could not be
+ * topic stored as CREATING, and the next start finishes it: data may have been produced to it
+ * already, so it is not taken back; nor are more partitions.  If only the last commit failed, all
+ * directories are there, and until then every shard has it ONLINE.  An alteration that could not be
  * stored changes nothing.  A delete that fails before it is stored leaves the topic; one
  * that fails later leaves the entry STUCK: invisible, its name taken, until the next start. */
 #include "core/logger.h"
@@ -215,6 +216,16 @@ static void entry_removed(struct topic_entry *entry)
     rl_controller_rest(c);
 }
 
+/* Every directory is there: all shards are to know. */
+static void entry_apply_online(struct topic_entry *entry)
+{
+    struct rl_topic online = *entry->topic;
+    online.state = RL_TOPIC_ONLINE;
+    online.partitions_made = online.partition_count;
+    entry->topic = rl_topic_node_create(&online);       /* the old node dies with its image */
+    entry_apply(entry, TOPIC_APPLYING_ONLINE);
+}
+
 /* What a commit that failed means for the topic. */
 static void store_failed(struct topic_entry *entry, rl_status status)
 {
@@ -229,11 +240,11 @@ static void store_failed(struct topic_entry *entry, rl_status status)
         c->busy--;
         rl_controller_rest(c);
         return;
-    case TOPIC_STORING_ONLINE:
+    case TOPIC_STORING_ONLINE:          /* stored as CREATING, but it works, and so it is led */
         answer_create(entry, status);
         answer_alter(entry, status);
         answer_raise(entry, status);
-        entry_rest(entry, TOPIC_IDLE);
+        entry_apply_online(entry);
         return;
     case TOPIC_STORING_ALTERED:
         rl_free(entry->altered);
@@ -277,11 +288,7 @@ static void on_stored(void *arg, rl_status status)
     if (entry->phase == TOPIC_STORING_CREATING) {
         entry_apply(entry, TOPIC_APPLYING_CREATING);
     } else if (entry->phase == TOPIC_STORING_ONLINE) {
-        struct rl_topic online = *entry->topic;
-        online.state = RL_TOPIC_ONLINE;
-        online.partitions_made = online.partition_count;
-        entry->topic = rl_topic_node_create(&online);   /* the old node dies with its image */
-        entry_apply(entry, TOPIC_APPLYING_ONLINE);
+        entry_apply_online(entry);
     } else if (entry->phase == TOPIC_STORING_ALTERED) {
         entry->topic = entry->altered;
         entry->altered = NULL;

@@ -369,6 +369,35 @@ Test(controller, apply_failure_keeps_the_topic)
     fixture_done();
 }
 
+/* Its directories are there: clients find leaders although the last word could not be stored. */
+BOTH_SHARD_COUNTS(a_create_without_its_last_commit_works)
+{
+    fixture_init(*shards, 31);
+    fixture_start(false, 0);
+    struct rl_create_topic call = { .name = rl_slice_of_string("half"), .partition_count = 3 };
+    uint32_t answered = 0;
+    fixture.hold = true;
+    fixture_post_create(0, &call, &answered);
+    rig_run(&fixture.rig);
+    rl_mem_disk_fail(fixture.rig.disk, RL_MEM_WRITE, 0, RL_ENOSPACE);
+    fixture_release();
+    cr_assert_eq(answered, 1);
+    cr_assert_eq(call.status, RL_ENOSPACE);
+    for (uint32_t i = 0; i < *shards; i++) {
+        const struct rl_topic *topic = fixture_find(i, "half");
+        cr_assert_not_null(topic);
+        cr_assert_eq(topic->state, RL_TOPIC_ONLINE);
+        cr_assert_eq(topic->partitions_made, 3);
+    }
+    cr_assert_eq(fixture_alter(0, (struct rl_alter){ .name = rl_slice_of_string("half"), .grow = true,
+                                                     .partition_count = 4 }).status, RL_OK);
+    fixture_stop();
+    fixture_start(false, 0);
+    expect_topic("half", 4, 0);
+    fixture_stop();
+    fixture_done();
+}
+
 BOTH_SHARD_COUNTS(failed_store)
 {
     fixture_init(*shards, 12);
