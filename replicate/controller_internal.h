@@ -15,6 +15,7 @@
 #include "core/text.h"
 #include "replicate/controller.h"
 #include "replicate/metadata_store.h"
+#include "replicate/replica_manager.h"
 
 #define RL_TOPIC_KEY_PREFIX "topics/"
 #define RL_CONFIGS_KEY_PREFIX "configs/"
@@ -44,7 +45,8 @@ struct rl_metadata_shard {
     const struct rl_image *publish_image;
     const struct rl_topic *const *publish_removed;
     uint32_t publish_removed_count;
-    rl_status publish_status;
+    struct rl_topic_failure *publish_failures;          /* owned */
+    uint32_t publish_failure_count;
 
     /* shard -> controller: a block of producer ids please; controller -> shard: here */
     struct rl_msg block_msg;
@@ -206,7 +208,7 @@ rl_status rl_controller_settings_load(struct rl_controller *c, struct rl_slice k
 void rl_controller_settings_begin(struct rl_controller *c);
 void rl_controller_settings_alter(struct rl_controller *c, struct rl_alter *call);
 /* The image with settings_next has been applied everywhere. */
-void rl_controller_settings_applied(struct rl_controller *c, rl_status status);
+void rl_controller_settings_applied(struct rl_controller *c);
 void rl_controller_settings_free(struct rl_controller *c);
 
 /* ---- controller_producer.c ---- */

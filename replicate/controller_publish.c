@@ -7,7 +7,7 @@
  * One image is on its way at a time, so nodes need no counts of users: a node dies with the last
  * image that has it.
  *
- * Failures: what a shard answers is handed to every topic of this image. */
+ * Failures: each shard names the topics that it could not follow, and only these hear of it. */
 #include "core/memory.h"
 #include "replicate/controller_internal.h"
 #include "replicate/replica_manager.h"
@@ -28,7 +28,8 @@ struct publish {
     uint32_t outstanding;               /* shards that have not answered */
     bool settings_changed;
     const void *old_settings;
-    rl_status status;
+    struct rl_topic_failure *failures;  /* of all shards that have answered */
+    uint32_t failure_count;
 };
 
 static void publish_next(struct rl_controller *c);
@@ -106,29 +107,62 @@ static struct rl_image *image_build(const struct rl_image *old, struct publish *
 
 /* ---- done ---- */
 
+static int failure_compare(const void *a, const void *b)
+{
+    return memcmp(((const struct rl_topic_failure *)a)->topic_id.bytes,
+                  ((const struct rl_topic_failure *)b)->topic_id.bytes, sizeof(struct rl_uuid));
+}
+
+/* What became of this topic; the failures are sorted. */
+static rl_status publish_status(const struct publish *p, struct rl_uuid topic_id)
+{
+    const struct rl_topic_failure key = { .topic_id = topic_id }, *found = NULL;
+    if (p->failure_count > 0)
+        found = bsearch(&key, p->failures, p->failure_count, sizeof key, failure_compare);
+    return found != NULL ? found->status : RL_OK;
+}
+
+static void publish_take_failures(struct publish *p, struct rl_metadata_shard *local)
+{
+    if (local->publish_failure_count > 0) {
+        p->failures = rl_realloc(p->failures, (p->failure_count + local->publish_failure_count) *
+                                              sizeof *p->failures);
+        memcpy(p->failures + p->failure_count, local->publish_failures,
+               local->publish_failure_count * sizeof *p->failures);
+        p->failure_count += local->publish_failure_count;
+    }
+    rl_free(local->publish_failures);
+    local->publish_failures = NULL;
+    local->publish_failure_count = 0;
+}
+
 /* Every shard works with the new image: free what only the old one had, and go on. */
 static void publish_finish(struct rl_controller *c)
 {
     struct publish *p = c->publish;
     c->publish = NULL;
     rl_free(p->old);
+    if (p->failure_count > 0)
+        qsort(p->failures, p->failure_count, sizeof *p->failures, failure_compare);
     for (uint32_t i = 0; i < p->change_count; i++) {
         struct topic_entry *entry = p->changes[i].entry;
         const struct rl_topic *before = p->changes[i].before;
+        rl_status status = publish_status(p, change_node(&p->changes[i])->id);
         entry->published = p->changes[i].after;
         if (before != NULL)
             rl_free((void *)(uintptr_t)before);
         if (before == entry->topic)
             entry->topic = NULL;
         if (!p->changes[i].quiet)
-            rl_controller_topic_applied(entry, p->status);
+            rl_controller_topic_applied(entry, status);
     }
     if (p->old_settings != NULL)
         c->options.free(c->options.arg, p->old_settings);
     if (p->settings_changed)
-        rl_controller_settings_applied(c, p->status);
+        rl_controller_settings_applied(c);
     rl_free(p->changes);
     rl_free(p->removed);
+    rl_free(p->failures);
     rl_free(p);
     publish_next(c);
     rl_controller_rest(c);
@@ -139,18 +173,18 @@ static void on_shard_applied(struct rl_shard *shard, struct rl_msg *msg)
     struct rl_metadata_shard *local = RL_CONTAINER_OF(msg, struct rl_metadata_shard, publish_msg);
     struct rl_controller *c = local->controller;
     (void)shard;
-    if (local->publish_status != RL_OK)
-        c->publish->status = local->publish_status;
+    publish_take_failures(c->publish, local);
     if (--c->publish->outstanding == 0)
         publish_finish(c);
 }
 
 /* ---- on each shard ---- */
 
-static void on_applied(void *arg, rl_status status)
+static void on_applied(void *arg, struct rl_topic_failure *failures, uint32_t count)
 {
     struct rl_metadata_shard *local = arg;
-    local->publish_status = status;
+    local->publish_failures = failures;
+    local->publish_failure_count = count;
     local->publish_msg.handle = on_shard_applied;
     rl_shard_post(rl_shard_peer(local->shard, 0), &local->publish_msg);
 }

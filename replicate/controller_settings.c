@@ -122,10 +122,10 @@ static void on_stored(void *arg, rl_status status)
     rl_controller_publish_settings(c);
 }
 
-void rl_controller_settings_applied(struct rl_controller *c, rl_status status)
+void rl_controller_settings_applied(struct rl_controller *c)
 {
     c->settings_resolve = false;
-    settings_answer(c, status);
+    settings_answer(c, RL_OK);
 }
 
 static rl_status settings_store(struct rl_controller *c, const struct settings_entry *altered)

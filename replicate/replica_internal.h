@@ -16,8 +16,9 @@ struct apply {                          /* one image on its way */
     uint32_t outstanding;               /* partitions and jobs not finished, and 1 while starting */
     struct rl_op job;                   /* directories of CREATING topics */
     struct rl_list creating;            /* partitions whose directories the job makes */
-    rl_status status;                   /* the first directory that could not be made or deleted */
-    void (*done)(void *arg, rl_status status);
+    struct rl_topic_failure *failures;  /* directories that could not be made or deleted */
+    uint32_t failure_count, failure_capacity;
+    rl_applied_fn *done;
     void *arg;
 };
 

@@ -83,14 +83,21 @@ static void apply_release(struct apply *a)
     RL_ASSERT(a->outstanding > 0);
     if (--a->outstanding > 0)
         return;
-    a->done(a->arg, a->status);
+    a->done(a->arg, a->failures, a->failure_count);
     rl_free(a);
 }
 
-static void apply_note(struct apply *a, rl_status status)
+static void apply_note(struct apply *a, const struct replica *r, rl_status status)
 {
-    if (a->status == RL_OK)
-        a->status = status;
+    struct rl_uuid topic_id = r->partition->topic_id;
+    if (status == RL_OK ||              /* or as the partition before it */
+        (a->failure_count > 0 && rl_uuid_equal(a->failures[a->failure_count - 1].topic_id, topic_id)))
+        return;
+    if (a->failure_count == a->failure_capacity) {
+        a->failure_capacity = RL_MAX(8u, 2 * a->failure_capacity);
+        a->failures = rl_realloc(a->failures, a->failure_capacity * sizeof *a->failures);
+    }
+    a->failures[a->failure_count++] = (struct rl_topic_failure){ topic_id, status };
 }
 
 static struct replica *replica_alloc(struct replica_manager *m, const struct rl_topic *topic,
@@ -127,7 +134,7 @@ static void remove_done(struct rl_op *op)
 {
     struct replica *r = op->arg;
     if (op->status != RL_OK && op->status != RL_ENOTFOUND) {
-        apply_note(r->removal, op->status);
+        apply_note(r->removal, r, op->status);
         RL_ERROR("replicate", "cannot delete the files of %s-%d: %s; they will be deleted at the next start",
                  r->partition->topic, r->partition->index, rl_status_text(op->status));
     }
@@ -253,7 +260,7 @@ static void create_done(struct rl_op *op)
     while ((link = rl_list_pop_front(&a->creating)) != NULL) {
         struct replica *r = RL_LIST_ENTRY(link, struct replica, creating_link);
         rl_status status = op->status != RL_OK ? op->status : r->directory_status;
-        apply_note(a, status);
+        apply_note(a, r, status);
         if (status == RL_OK)
             replica_open(r);
         else
@@ -340,7 +347,7 @@ static void apply_changes(struct apply *a, const struct rl_image *before, const 
 
 void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
                               const struct rl_topic *const *removed, uint32_t removed_count,
-                              void (*done)(void *arg, rl_status status), void *arg)
+                              rl_applied_fn *done, void *arg)
 {
     struct replica_manager *m = manager_of(shard);
     struct apply *a = rl_alloc_zero(1, sizeof *a);

@@ -21,14 +21,22 @@ struct rl_replica_manager_options {
 
 /* Each shard, at start, after rl_log_manager_start. */
 rl_status rl_replica_manager_start(struct rl_shard *shard, const struct rl_replica_manager_options *options);
+struct rl_topic_failure {
+    struct rl_uuid topic_id;
+    rl_status status;                   /* the first of its partitions here that failed */
+};
+/* failures: done's to rl_free; a topic may be in it twice. */
+typedef void rl_applied_fn(void *arg, struct rl_topic_failure *failures, uint32_t count);
+
 /* Make this shard's partitions follow `image` (`removed`: topics of the previous image that are
- * deleted; their files go).  done(arg, status) when every partition of `image` homed here
- * accepts produce and fetch, or is offline for a reason that was logged: RL_OK even then; another
- * status when a directory could not be made or deleted, so that it is tried again at a start.  With
- * nothing to do, done runs before this returns.  The previous image must live until then. */
+ * deleted; their files go).  done(arg, failures, count) when every partition of `image` homed here
+ * accepts produce and fetch, or is offline for a reason that was logged: that is no failure.  A
+ * topic has failed when one of its directories could not be made or deleted, so that it is tried
+ * again at a start; its neighbours have not.  With nothing to do, done runs before this returns.
+ * The previous image must live until then. */
 void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
                               const struct rl_topic *const *removed, uint32_t removed_count,
-                              void (*done)(void *arg, rl_status status), void *arg);
+                              rl_applied_fn *done, void *arg);
 /* The partition, or NULL when it is not here (not of this shard, or not there at all). */
 struct rl_partition *rl_replica_manager_find(struct rl_shard *shard, struct rl_uuid topic_id, int32_t partition);
 /* Close every log cleanly; done when all are closed. */

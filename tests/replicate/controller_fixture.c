@@ -10,11 +10,16 @@
 
 struct fixture fixture;
 
+struct failures {
+    struct rl_topic_failure *items;
+    uint32_t count;
+};
+
 static struct held {
     struct rl_shard *shard;
-    void (*done)(void *arg, rl_status status);
+    rl_applied_fn *done;
     void *arg;
-    rl_status status;
+    struct failures failures;
 } held[HELD_MAX];
 static uint32_t held_count;
 
@@ -68,6 +73,23 @@ static rl_status topic_apply(struct rl_shard *shard, const struct rl_topic *topi
     return RL_OK;
 }
 
+static bool is_made_to_fail(const struct rl_topic *topic, bool removed)
+{
+    return fixture.apply_status != RL_OK && (removed || topic->state == RL_TOPIC_CREATING) &&
+           (fixture.apply_fails == NULL || strcmp(fixture.apply_fails, topic->name) == 0);
+}
+
+static void topic_try(struct rl_shard *shard, const struct rl_topic *topic, bool removed, bool look,
+                      struct failures *failures)
+{
+    rl_status status = is_made_to_fail(topic, removed) ? fixture.apply_status
+                                                       : topic_apply(shard, topic, removed, look);
+    if (status == RL_OK)
+        return;
+    failures->items = rl_realloc(failures->items, (failures->count + 1) * sizeof *failures->items);
+    failures->items[failures->count++] = (struct rl_topic_failure){ topic->id, status };
+}
+
 static void image_check(const struct rl_image *image)
 {
     for (uint32_t i = 0; i < image->topic_count; i++) {
@@ -80,9 +102,9 @@ static void image_check(const struct rl_image *image)
 
 void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *image,
                               const struct rl_topic *const *removed, uint32_t removed_count,
-                              void (*done)(void *arg, rl_status status), void *arg)
+                              rl_applied_fn *done, void *arg)
 {
-    rl_status status = fixture.apply_status;
+    struct failures failures = { 0 };
     /* The larger tests are about other things. */
     bool look = image->topic_count < 20, act = image->topic_count < 1000;
     cr_assert_eq(rl_self, shard);
@@ -90,23 +112,23 @@ void rl_replica_manager_apply(struct rl_shard *shard, const struct rl_image *ima
     fixture.applies++;
     if (look)
         image_check(image);
-    for (uint32_t i = 0; i < removed_count && status == RL_OK; i++)
-        status = topic_apply(shard, removed[i], true, look);
-    for (uint32_t i = 0; i < image->topic_count && status == RL_OK && act; i++)
-        status = topic_apply(shard, image->by_name[i], false, look);
+    for (uint32_t i = 0; i < removed_count; i++)
+        topic_try(shard, removed[i], true, look, &failures);
+    for (uint32_t i = 0; i < image->topic_count && act; i++)
+        topic_try(shard, image->by_name[i], false, look, &failures);
     if (!fixture.hold) {
-        done(arg, status);
+        done(arg, failures.items, failures.count);
         return;
     }
     cr_assert_lt(held_count, HELD_MAX);
-    held[held_count++] = (struct held){ shard, done, arg, status };
+    held[held_count++] = (struct held){ shard, done, arg, failures };
 }
 
 static void do_release(struct rl_shard *shard, void *arg)
 {
     struct held *one = arg;
     (void)shard;
-    one->done(one->arg, one->status);
+    one->done(one->arg, one->failures.items, one->failures.count);
 }
 
 void fixture_release(void)

@@ -21,7 +21,8 @@ struct fixture {
     bool running;
     rl_status status;                   /* of the last start */
     bool hold;                          /* applies end only at fixture_release */
-    rl_status apply_status;             /* what applies answer, when not RL_OK */
+    rl_status apply_status;             /* what applies answer for topics they work on, if not RL_OK */
+    const char *apply_fails;            /* ...only for this one; NULL: for all */
     uint32_t applies, missing;
     uint32_t creating;                  /* directories that applies were to make */
     uint32_t settings_alive, settings_applied;

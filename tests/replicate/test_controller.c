@@ -369,6 +369,36 @@ Test(controller, apply_failure_keeps_the_topic)
     fixture_done();
 }
 
+/* Topics that are made in the same image have nothing to do with each other. */
+BOTH_SHARD_COUNTS(a_bad_topic_does_not_fail_its_neighbours)
+{
+    static const char *const names[] = { "bad", "good", "fine" };
+    struct rl_create_topic calls[3];
+    uint32_t answered = 0;
+    fixture_init(*shards, 32);
+    fixture_start(false, 0);
+    fixture.apply_status = RL_ENOSPACE;
+    fixture.apply_fails = "bad";
+    uint32_t applies = fixture.applies;
+    for (uint32_t i = 0; i < 3; i++) {
+        calls[i] = (struct rl_create_topic){ .name = rl_slice_of_string(names[i]), .partition_count = 2 };
+        fixture_post_create(0, &calls[i], &answered);
+    }
+    rig_run(&fixture.rig);
+    cr_assert_eq(answered, 3);
+    cr_assert_eq(fixture.applies, applies + 2 * *shards, "not the same image");
+    cr_assert_eq(calls[0].status, RL_ENOSPACE);
+    cr_assert_eq(calls[1].status, RL_OK);
+    cr_assert_eq(calls[2].status, RL_OK);
+    fixture.apply_status = RL_OK;
+    expect_topic("good", 2, 0);
+    fixture_stop();
+    fixture_start(false, 0);
+    expect_topic("bad", 2, 0);
+    fixture_stop();
+    fixture_done();
+}
+
 /* Its directories are there: clients find leaders although the last word could not be stored. */
 BOTH_SHARD_COUNTS(a_create_without_its_last_commit_works)
 {

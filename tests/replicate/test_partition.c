@@ -61,17 +61,21 @@ static rl_status start(struct rl_shard *shard, void *arg)
     return rl_replica_manager_start(shard, &options);
 }
 
-static void on_applied(void *arg, rl_status status)
+static void on_applied(void *arg, struct rl_topic_failure *failures, uint32_t count)
 {
     (void)arg;
-    cr_assert_eq(status, RL_OK);
+    (void)failures;
+    cr_assert_eq(count, 0);
     rig.applied = true;
 }
 
-static void on_applied_failed(void *arg, rl_status status)
+static void on_applied_failed(void *arg, struct rl_topic_failure *failures, uint32_t count)
 {
     (void)arg;
-    cr_assert_eq(status, RL_ENOSPACE);
+    cr_assert_eq(count, 1);
+    cr_assert(rl_uuid_equal(failures[0].topic_id, rig.topic.id));
+    cr_assert_eq(failures[0].status, RL_ENOSPACE);
+    rl_free(failures);
     rig.applied = true;
 }
 
