@@ -26,6 +26,7 @@ struct rl_fetch_sessions {
     struct rl_list by_use;              /* least recently used first */
     struct rl_list closed;              /* not freed yet */
     size_t bytes, bytes_max;
+    size_t spare_bytes;                 /* of the session whose place a new one is about to take */
     uint64_t evictions;
 };
 
@@ -73,7 +74,7 @@ void rl_fetch_sessions_stop(struct rl_shard *shard)
 bool rl_fetch_sessions_fits(const struct rl_fetch_session *s, size_t bytes)
 {
     const struct rl_fetch_sessions *all = s->sessions;
-    return all->bytes + bytes <= all->bytes_max && s->bytes + bytes <= all->bytes_max / 2;
+    return all->bytes + bytes <= all->bytes_max + all->spare_bytes && s->bytes + bytes <= all->bytes_max / 2;
 }
 
 void rl_fetch_sessions_charge(struct rl_fetch_session *s, size_t bytes)
@@ -154,30 +155,38 @@ static struct rl_fetch_session *sessions_victim(struct rl_fetch_sessions *all, u
     return victim != NULL && partition_count > rl_fetch_session_count(victim) ? victim : NULL;
 }
 
-static bool sessions_make_room(struct rl_fetch_sessions *all, uint32_t partition_count)
+/* Not found by anybody yet.  NULL: it is larger than a session may be. */
+static struct rl_fetch_session *session_build(struct rl_fetch_sessions *all, struct rl_fetch_entry *const *entries,
+                                              uint32_t count, bool uses_topic_ids)
 {
-    if (rl_table_count(&all->by_id) < all->slots_max)
-        return true;
-    struct rl_fetch_session *victim = sessions_victim(all, partition_count);
-    if (victim == NULL)
-        return false;
-    all->evictions++;
-    rl_fetch_sessions_close(victim);
-    return true;
+    struct rl_fetch_session *s = rl_fetch_session_create(all, all->shard, uses_topic_ids);
+    for (uint32_t i = 0; i < count; i++)
+        if (rl_fetch_session_add_answered(s, entries[i]) != RL_OK) {
+            rl_fetch_session_free(s);
+            return NULL;
+        }
+    return s;
 }
 
 int32_t rl_fetch_sessions_make(struct rl_shard *shard, struct rl_fetch_entry *const *entries, uint32_t count,
                                bool uses_topic_ids)
 {
     struct rl_fetch_sessions *all = sessions_of(shard);
-    if (all == NULL || !sessions_make_room(all, count))
+    struct rl_fetch_session *victim = NULL;
+    if (all == NULL)
         return 0;
-    struct rl_fetch_session *s = rl_fetch_session_create(all, shard, uses_topic_ids);
-    for (uint32_t i = 0; i < count; i++)
-        if (rl_fetch_session_add_answered(s, entries[i]) != RL_OK) {
-            rl_fetch_session_free(s);
-            return 0;
-        }
+    if (rl_table_count(&all->by_id) >= all->slots_max && (victim = sessions_victim(all, count)) == NULL)
+        return 0;
+    /* Nobody loses its place to a session that does not fit. */
+    all->spare_bytes = victim != NULL ? victim->bytes : 0;
+    struct rl_fetch_session *s = session_build(all, entries, count, uses_topic_ids);
+    all->spare_bytes = 0;
+    if (s == NULL)
+        return 0;
+    if (victim != NULL) {
+        all->evictions++;
+        rl_fetch_sessions_close(victim);
+    }
     s->id = id_make(all);
     s->created_ns = s->last_used_ns = shard->now_ns;
     rl_table_put_number(&all->by_id, (uint32_t)s->id, s);

@@ -6,7 +6,7 @@
 #include "net_fixture.h"
 #include <criterion/criterion.h>
 
-enum { SLOTS = 3, PARTITIONS_MAX = 10 };
+enum { SLOTS = 3, PARTITIONS_MAX = 10, HUGE_PARTITIONS = 20000 };
 #define SECOND_NS INT64_C(1000000000)
 
 static struct fixture f;
@@ -31,7 +31,7 @@ static void cache_close(void)
 /* A session over so many partitions of a topic that is not there: 0, there is no slot. */
 static int32_t make(uint32_t count)
 {
-    struct rl_fetch_entry entries[PARTITIONS_MAX], *pointers[PARTITIONS_MAX];
+    static struct rl_fetch_entry entries[HUGE_PARTITIONS], *pointers[HUGE_PARTITIONS];
     for (uint32_t i = 0; i < count; i++) {
         entries[i] = (struct rl_fetch_entry){ .topic = rl_slice_of_string("none"), .partition_index = (int32_t)i,
                                               .error_code = RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION };
@@ -106,6 +106,19 @@ Test(fetch_session_cache, an_old_slot_gives_way_to_a_larger_one)
     cr_assert_gt(four, 0);
     cr_assert(lives(two) && !lives(three) && lives(five));
     cr_assert_eq(make(5), 0);
+    cache_close();
+}
+
+Test(fetch_session_cache, nobody_gives_way_to_a_session_that_does_not_fit)
+{
+    cache_open(16, 0, 16);              /* one slot on this shard, and 4 MiB */
+    int32_t small = make(1);
+    pass(200);
+    cr_assert_eq(make(HUGE_PARTITIONS), 0, "it takes more than half of the memory");
+    cr_assert(lives(small));
+    cr_assert_eq(rl_fetch_sessions_count(shard).evictions, 0);
+    cr_assert_gt(make(2), 0);
+    cr_assert(!lives(small));
     cache_close();
 }
 
