@@ -6,6 +6,7 @@ void rl_budget_init(struct rl_budget *budget, size_t bytes_max, size_t partial_m
     *budget = (struct rl_budget){ .bytes_max = bytes_max, .partial_max = partial_max };
     rl_list_init(&budget->stuck);
     rl_list_init(&budget->waiting);
+    rl_list_init(&budget->patient);
 }
 
 bool rl_budget_fits(const struct rl_budget *budget, size_t bytes, bool whole)

@@ -17,6 +17,8 @@ struct rl_budget {
     bool overdrawn;                     /* some frame has the overdraft */
     struct rl_list stuck;               /* in the middle of a frame, first come, first served */
     struct rl_list waiting;             /* before one */
+    struct rl_list patient;             /* requests whose frames are charged here and that can be
+                                           hurried, oldest first; who has the overdraft before all */
 };
 
 void rl_budget_init(struct rl_budget *budget, size_t bytes_max, size_t partial_max);

@@ -246,8 +246,8 @@ void rl_request_pool_free(struct rl_net *net);
 /* Hand it to the handler; what is not answered then counts as parked, and if parked requests hold
  * too much, the oldest of those that can be are hurried. */
 void rl_request_handle(struct rl_request *request);
-/* Hurry the oldest whose frames hold so many bytes of this budget, or its overdraft. */
-void rl_request_hurry_frames(struct rl_net *net, const struct rl_budget *budget, size_t bytes);
+/* Hurry the one with this budget's overdraft and the oldest whose frames hold so many bytes of it. */
+void rl_request_hurry_frames(struct rl_budget *budget, size_t bytes);
 /* Hurry all of a connection.  False: one of them waits for something and cannot be hurried. */
 bool rl_request_hurry_connection(struct rl_connection *conn);
 /* Do parked requests hold so much that no other may begin? */

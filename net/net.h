@@ -83,7 +83,8 @@ struct rl_request {
     uint32_t reply_bytes;
     uint32_t announced_bytes;
     uint32_t reply_state;
-    struct rl_list patient_link;        /* net->patient, while it can be hurried */
+    struct rl_list patient_link;        /* net->patient, while it can be hurried... */
+    struct rl_list budget_link;         /* ...and in the same list of its frame's budget */
     size_t parked_bytes;                /* of its arena, counted in net->parked_bytes */
     bool hurried;                       /* ...and in net->hurried_bytes */
     bool overdraft;                     /* its frame has passed the budget */

@@ -98,7 +98,7 @@ static void receive_wait(struct rl_connection *conn, struct rl_budget *budget, s
     RL_WARN_EVERY(10, "net", "requests wait for memory: %zu bytes are in use, %zu may be "
                   "(a shard's share of queued.max.request.bytes)", budget->used_bytes,
                   budget->bytes_max);
-    rl_request_hurry_frames(net, budget, bytes);
+    rl_request_hurry_frames(budget, bytes);
 }
 
 /* May this frame have so many bytes, though others are in line? */

@@ -64,8 +64,22 @@ static void request_release_frame(struct rl_request *request)
 /* It can be hurried no more. */
 static void request_leave_patient(struct rl_request *request)
 {
-    if (rl_list_linked(&request->patient_link))
-        rl_list_remove(&request->patient_link);
+    if (!rl_list_linked(&request->patient_link))
+        return;
+    rl_list_remove(&request->patient_link);
+    rl_list_remove(&request->budget_link);
+}
+
+static void request_join_patient(struct rl_request *request)
+{
+    struct rl_net *net = request->connection->net;
+    struct rl_budget *budget = rl_receive_budget(net, request->frame.bytes);
+
+    rl_list_push_back(&net->patient, &request->patient_link);
+    if (request->overdraft)             /* others wait for this one */
+        rl_list_push_front(&budget->patient, &request->budget_link);
+    else
+        rl_list_push_back(&budget->patient, &request->budget_link);
 }
 
 static void request_hurry(struct rl_request *request)
@@ -122,34 +136,21 @@ void rl_request_handle(struct rl_request *request)
     net->parked_bytes += request->parked_bytes;
     request->connection->turn_bytes += request->parked_bytes;
     if (request->on_hurry != NULL)
-        rl_list_push_back(&net->patient, &request->patient_link);
+        request_join_patient(request);
     if (RL_UNLIKELY(net->parked_bytes - net->hurried_bytes > net->parked_bytes_max))
         request_hurry_parked(net);
 }
 
-/* The oldest that can be hurried and whose frame is charged to this budget. */
-static struct rl_request *request_find_frame(struct rl_net *net, const struct rl_budget *budget,
-                                             bool overdraft_only)
-{
-    if (overdraft_only && !budget->overdrawn)
-        return NULL;
-    RL_LIST_EACH(node, &net->patient) {
-        struct rl_request *request = RL_LIST_ENTRY(node, struct rl_request, patient_link);
-        if (rl_receive_budget(net, request->frame.bytes) == budget &&
-            (!overdraft_only || request->overdraft))
-            return request;
-    }
-    return NULL;
-}
-
-void rl_request_hurry_frames(struct rl_net *net, const struct rl_budget *budget, size_t bytes)
+void rl_request_hurry_frames(struct rl_budget *budget, size_t bytes)
 {
     size_t hurried = 0;
-    struct rl_request *request;
+    struct rl_list *node;
 
-    while ((request = request_find_frame(net, budget, hurried >= bytes)) != NULL) {
-        hurried += request->frame.bytes;
-        request_hurry(request);         /* which may answer others as well: search anew */
+    while (hurried < bytes && (node = rl_list_first(&budget->patient)) != NULL) {
+        struct rl_request *request = RL_LIST_ENTRY(node, struct rl_request, budget_link);
+        if (!request->overdraft)        /* what is beyond the budget makes no room in it */
+            hurried += request->frame.bytes;
+        request_hurry(request);         /* which may answer others as well: look anew */
     }
 }
 

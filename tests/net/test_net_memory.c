@@ -1,4 +1,5 @@
 /* tests/net/test_net_memory.c — memory for frames and for requests that wait, on a kernel in memory. */
+#include "net/connection.h"
 #include "net_fixture.h"
 #include <criterion/criterion.h>
 #include <string.h>
@@ -222,6 +223,52 @@ Test(net_memory, what_waits_makes_room_for_a_frame, .fini = stop)
         client_close(&clients[k]);
     client_close(&other);
     bytes_free(&waits);
+    bytes_free(&out);
+}
+
+static uint32_t list_count(const struct rl_list *list)
+{
+    uint32_t count = 0;
+
+    RL_LIST_EACH(node, list)
+        count++;
+    return count;
+}
+
+/* Who wants memory for a large frame does not look through all the long polls with small ones. */
+Test(net_memory, what_waits_is_found_by_the_memory_it_holds, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct bytes small = { 0 }, large = { 0 }, out = { 0 };
+    struct client clients[12];
+
+    options.request_bytes_max = 40 * MIB;
+    fixture_start(&f, 1, &options);
+    const struct rl_net *net = rl_net_of(rl_shard_set_get(f.set, 0));
+    bytes_frame(&small, 'q', 50, 1);
+    bytes_frame(&large, 'q', 16 * MIB, 2);
+    bytes_frame(&out, 'e', 15 * MIB, 3);
+    for (size_t k = 0; k < 12; k++) {
+        const struct bytes *asked = k % 6 == 5 ? &large : &small;
+        clients[k] = client_open(&f);
+        client_write(&clients[k], asked->data, asked->count);
+    }
+    cr_assert_eq(list_count(&net->patient), 12);
+    cr_assert_eq(list_count(&net->small.patient), 10);
+    cr_assert_eq(list_count(&net->large.patient), 2);
+    struct client other = client_open(&f);
+    client_write(&other, out.data, out.count);
+    cr_assert(client_got(&other, &out));
+    cr_assert_eq(list_count(&net->small.patient), 10);
+    cr_assert_lt(list_count(&net->large.patient), 2);
+    for (size_t k = 0; k < 12; k++)
+        client_close(&clients[k]);
+    client_close(&other);
+    fixture_run(&f);
+    cr_assert(rl_list_empty(&net->patient) && rl_list_empty(&net->small.patient) &&
+              rl_list_empty(&net->large.patient));
+    bytes_free(&small);
+    bytes_free(&large);
     bytes_free(&out);
 }
 
