@@ -28,18 +28,26 @@
 
 /* ---- what the APIs fill ---- */
 
-struct rl_alter_item *rl_alter_configs_items(struct rl_alter_configs *all, int32_t count)
+struct rl_alter_configs *rl_alter_configs_create(struct rl_request *request, bool validate_only, int32_t count,
+                                                 void (*answer)(struct rl_alter_configs *all))
 {
-    all->items = rl_request_alloc(all->request, (size_t)count, sizeof *all->items);
-    all->item_count = (uint32_t)count;
-    return all->items;
+    struct rl_alter_configs *all = rl_request_alloc(request, 1, sizeof *all);
+    if (all == NULL)
+        return NULL;
+    *all = (struct rl_alter_configs){ .request = request, .validate_only = validate_only,
+                                      .item_count = (uint32_t)count, .answer = answer };
+    all->items = rl_request_alloc(request, (size_t)count, sizeof *all->items);
+    return all->items != NULL ? all : NULL;
 }
 
-bool rl_alter_item_changes(struct rl_alter_configs *all, struct rl_alter_item *item, int32_t count)
+bool rl_alter_item_begin(struct rl_alter_configs *all, struct rl_alter_item *item, int8_t type,
+                         struct rl_slice name, int32_t change_count)
 {
     item->all = all;
-    item->changes = rl_request_alloc(all->request, (size_t)count, sizeof *item->changes);
-    item->change_count = (uint32_t)count;
+    item->resource_type = type;
+    item->resource_name = name;
+    item->changes = rl_request_alloc(all->request, (size_t)change_count, sizeof *item->changes);
+    item->change_count = (uint32_t)change_count;
     return item->changes != NULL;
 }
 
@@ -296,7 +304,8 @@ static bool item_refuse(struct rl_alter_item *item, int16_t error, const char *m
     return rl_request_printf(item->all->request, &item->error_message, "%s", message);
 }
 
-bool rl_resource_parse_id(struct rl_slice text, int64_t *ret_id)
+/* As Java's Integer.parseInt reads it. */
+static bool resource_parse_id(struct rl_slice text, int64_t *ret_id)
 {
     size_t at = text.bytes > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
     if (at == text.bytes)
@@ -315,22 +324,27 @@ bool rl_resource_parse_id(struct rl_slice text, int64_t *ret_id)
     return id <= INT32_MAX;
 }
 
-/* The name must be this broker's number. */
-static bool item_check_id(struct rl_alter_item *item, const char *unexpected)
+bool rl_resource_is_self(const struct rl_request *request, struct rl_slice name, const char *kind,
+                         const char *unexpected, char sentence[RL_RESOURCE_SENTENCE_BYTES])
 {
-    struct rl_slice name = item->resource_name;
-    int32_t node_id = rl_broker_of(rl_request_shard(item->all->request))->node_id;
+    int32_t node_id = rl_broker_of(rl_request_shard(request))->node_id;
     int shown = (int)RL_MIN(name.bytes, (size_t)128);
     int64_t id = 0;
-    char message[256];
-    if (!rl_resource_parse_id(name, &id))
-        snprintf(message, sizeof message, "Node id must be an integer, but it is: %.*s", shown,
+    if (!resource_parse_id(name, &id))
+        snprintf(sentence, RL_RESOURCE_SENTENCE_BYTES, "%s id must be an integer, but it is: %.*s", kind, shown,
                  (const char *)name.data);
     else if (id != node_id)
-        snprintf(message, sizeof message, unexpected, node_id, shown, (const char *)name.data);
+        snprintf(sentence, RL_RESOURCE_SENTENCE_BYTES, unexpected, node_id, shown, (const char *)name.data);
     else
         return true;
-    return item_refuse(item, RL_KAFKA_INVALID_REQUEST, message);
+    return false;
+}
+
+static bool item_check_id(struct rl_alter_item *item, const char *unexpected)
+{
+    char sentence[RL_RESOURCE_SENTENCE_BYTES];
+    return rl_resource_is_self(item->all->request, item->resource_name, "Node", unexpected, sentence) ||
+           item_refuse(item, RL_KAFKA_INVALID_REQUEST, sentence);
 }
 
 static bool item_check_keys(struct rl_alter_item *item)

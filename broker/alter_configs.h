@@ -15,6 +15,12 @@ enum rl_resource_type {
     RL_RESOURCE_CLIENT_METRICS = 16, RL_RESOURCE_GROUP = 32
 };
 
+static inline bool rl_resource_type_is_known(int8_t type)
+{
+    return type == RL_RESOURCE_TOPIC || type == RL_RESOURCE_BROKER || type == RL_RESOURCE_BROKER_LOGGER ||
+           type == RL_RESOURCE_CLIENT_METRICS || type == RL_RESOURCE_GROUP;
+}
+
 enum rl_config_operation { RL_CONFIG_SET, RL_CONFIG_DELETE, RL_CONFIG_APPEND, RL_CONFIG_SUBTRACT };
 
 struct rl_alter_change {
@@ -52,17 +58,24 @@ struct rl_alter_configs {
     uint32_t outstanding;
 };
 
+/* A request over so many resources.  NULL: connection closed. */
+struct rl_alter_configs *rl_alter_configs_create(struct rl_request *request, bool validate_only, int32_t count,
+                                                 void (*answer)(struct rl_alter_configs *all));
 /* Check and carry out all items; answer runs once, perhaps before this returns; not at all when
  * the connection was closed for want of memory. */
 void rl_alter_configs_start(struct rl_alter_configs *all);
-/* An array for this many resources, or NULL (connection closed). */
-struct rl_alter_item *rl_alter_configs_items(struct rl_alter_configs *all, int32_t count);
-/* Room for an item's changes, and texts for one of them.  False: connection closed. */
-bool rl_alter_item_changes(struct rl_alter_configs *all, struct rl_alter_item *item, int32_t count);
+/* The item of this resource with room for its changes, and texts for one of them.  False:
+ * connection closed. */
+bool rl_alter_item_begin(struct rl_alter_configs *all, struct rl_alter_item *item, int8_t type,
+                         struct rl_slice name, int32_t change_count);
 bool rl_alter_item_set(struct rl_alter_configs *all, struct rl_alter_change *change,
                        struct rl_slice key, struct rl_slice value, int8_t operation);
 
-/* The broker's number in a resource name, as Java's Integer.parseInt reads it. */
-bool rl_resource_parse_id(struct rl_slice text, int64_t *ret_id);
+#define RL_RESOURCE_SENTENCE_BYTES 256
+/* Is the name this broker's number (as Java's Integer.parseInt reads it)?  Otherwise `sentence`
+ * says why not: kind ("Broker" or "Node") begins it, or it is `unexpected`, a format for the
+ * number that was expected (%d) and the name (%.*s).  On the request's shard. */
+bool rl_resource_is_self(const struct rl_request *request, struct rl_slice name, const char *kind,
+                         const char *unexpected, char sentence[RL_RESOURCE_SENTENCE_BYTES]);
 
 #endif

@@ -120,23 +120,12 @@ static bool describe_topic(struct describe_configs *d, const struct rl_config *c
     return true;
 }
 
-/* Is the resource this broker?  Otherwise it is refused.  expected: as Kafka words it. */
-static bool describe_is_self(struct describe_configs *d, const char *expected, bool *ret_self)
+/* Is the resource this broker?  Otherwise it is refused. */
+static bool describe_is_self(struct describe_configs *d, const char *unexpected, bool *ret_self)
 {
-    struct rl_slice name = d->resource->resource_name;
-    int32_t node_id = rl_broker_of(rl_request_shard(d->request))->node_id;
-    int64_t id = 0;
-    char message[256];
-    *ret_self = false;
-    if (!rl_resource_parse_id(name, &id))
-        snprintf(message, sizeof message, "Broker id must be an integer, but it is: %.*s",
-                 (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
-    else if (id != node_id)
-        snprintf(message, sizeof message, "Unexpected broker id, expected %d%s but received %.*s",
-                 node_id, expected, (int)RL_MIN(name.bytes, (size_t)128), (const char *)name.data);
-    else
-        *ret_self = true;
-    return *ret_self || describe_refuse(d, RL_KAFKA_INVALID_REQUEST, message);
+    char sentence[RL_RESOURCE_SENTENCE_BYTES];
+    *ret_self = rl_resource_is_self(d->request, d->resource->resource_name, "Broker", unexpected, sentence);
+    return *ret_self || describe_refuse(d, RL_KAFKA_INVALID_REQUEST, sentence);
 }
 
 /* What was set at run time for all brokers, nothing else. */
@@ -214,7 +203,7 @@ static bool describe_broker(struct describe_configs *d, const struct rl_config *
     bool self;
     if (d->resource->resource_name.bytes == 0)
         return describe_all_brokers(d);
-    if (!describe_is_self(d, " or empty string,", &self))
+    if (!describe_is_self(d, "Unexpected broker id, expected %d or empty string, but received %.*s", &self))
         return false;
     if (!self)
         return true;
@@ -242,7 +231,7 @@ static bool describe_logger(struct describe_configs *d)
     bool self;
     if (d->resource->resource_name.bytes == 0)
         return describe_refuse(d, RL_KAFKA_INVALID_REQUEST, "Broker id must not be empty");
-    if (!describe_is_self(d, "", &self))
+    if (!describe_is_self(d, "Unexpected broker id, expected %d but received %.*s", &self))
         return false;
     if (!self)
         return true;
@@ -300,12 +289,6 @@ static bool describe_answer(struct describe_configs *d, bool known)
     return going_on;
 }
 
-static bool describe_is_known(int8_t type)
-{
-    return type == RL_RESOURCE_TOPIC || type == RL_RESOURCE_BROKER || type == RL_RESOURCE_BROKER_LOGGER ||
-           type == RL_RESOURCE_CLIENT_METRICS || type == RL_RESOURCE_GROUP;
-}
-
 void rl_api_describe_configs(struct rl_request *request, const void *message)
 {
     struct describe_configs d = { .request = request, .asked = message };
@@ -318,7 +301,7 @@ void rl_api_describe_configs(struct rl_request *request, const void *message)
     response.results_count = d.asked->resources_count;
     bool known = true;
     for (size_t i = 0; i < count; i++)
-        known &= describe_is_known(d.asked->resources[i].resource_type);
+        known &= rl_resource_type_is_known(d.asked->resources[i].resource_type);
     for (size_t i = 0; i < count; i++) {
         d.resource = &d.asked->resources[i];
         d.result = &response.results[i];

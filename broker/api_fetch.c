@@ -19,7 +19,6 @@
 
 #define SESSION_EPOCH_NONE  (-1)        /* no session wanted; one that is named ends */
 #define SESSION_EPOCH_FIRST 0           /* a new one, instead of one that is named */
-#define TOPIC_ID_VERSION_MIN 13
 
 static void full_collect(struct rl_fetch *f, bool forced);
 
@@ -83,7 +82,7 @@ static void full_reply(struct rl_fetch *f)
     int32_t session_id = 0;
     if (f->wants_session)
         session_id = rl_fetch_sessions_make(rl_request_shard(request), entries, f->entry_count,
-                                            request->api_version >= TOPIC_ID_VERSION_MIN);
+                                            request->api_version >= RL_FETCH_TOPIC_ID_VERSION_MIN);
     if (!rl_fetch_reply(f, entries, f->entry_count, session_id))
         full_drop(f);
 }
@@ -227,7 +226,7 @@ static bool full_add(struct rl_fetch *f, const struct rl_topic *topic, const str
                      const struct rl_fetch_request_partition *asked)
 {
     struct rl_fetch_entry *e = &f->entries[f->entry_count++];
-    bool by_id = f->request->api_version >= TOPIC_ID_VERSION_MIN;
+    bool by_id = f->request->api_version >= RL_FETCH_TOPIC_ID_VERSION_MIN;
     *e = (struct rl_fetch_entry){ .topic = from->topic, .topic_id = from->topic_id,
                                   .partition_index = asked->partition };
     rl_fetch_entry_ask(e, asked);
@@ -246,7 +245,7 @@ static bool full_add(struct rl_fetch *f, const struct rl_topic *topic, const str
 static bool full_topic(struct rl_fetch *f, const struct rl_fetch_request_topic *from)
 {
     const struct rl_image *image = rl_image_current(rl_request_shard(f->request));
-    const struct rl_topic *topic = f->request->api_version >= TOPIC_ID_VERSION_MIN
+    const struct rl_topic *topic = f->request->api_version >= RL_FETCH_TOPIC_ID_VERSION_MIN
                                        ? rl_image_find_id(image, from->topic_id)
                                        : rl_image_find(image, from->topic);
     for (int32_t i = 0; i < from->partitions_count; i++)

@@ -24,19 +24,14 @@ static void on_done(struct rl_alter_configs *all)
 void rl_api_incremental_alter_configs(struct rl_request *request, const void *message)
 {
     const struct rl_incremental_alter_configs_request *asked = message;
-    struct rl_alter_configs *all = rl_request_alloc(request, 1, sizeof *all);
+    struct rl_alter_configs *all =
+        rl_alter_configs_create(request, asked->validate_only, asked->resources_count, on_done);
     if (all == NULL)
-        return;
-    *all = (struct rl_alter_configs){ .request = request, .validate_only = asked->validate_only,
-                                      .answer = on_done };
-    if (rl_alter_configs_items(all, asked->resources_count) == NULL)
         return;
     for (int32_t i = 0; i < asked->resources_count; i++) {
         const struct rl_incremental_alter_configs_request_resource *from = &asked->resources[i];
         struct rl_alter_item *item = &all->items[i];
-        item->resource_type = from->resource_type;
-        item->resource_name = from->resource_name;
-        if (!rl_alter_item_changes(all, item, from->configs_count))
+        if (!rl_alter_item_begin(all, item, from->resource_type, from->resource_name, from->configs_count))
             return;
         for (int32_t c = 0; c < from->configs_count; c++)
             if (!rl_alter_item_set(all, &item->changes[c], from->configs[c].name,

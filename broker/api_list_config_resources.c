@@ -25,13 +25,6 @@ static bool list_wants(const struct list *l, int8_t type)
     return false;
 }
 
-static bool type_is_known(int8_t type)
-{
-    return type == RL_RESOURCE_TOPIC || type == RL_RESOURCE_BROKER ||
-           type == RL_RESOURCE_BROKER_LOGGER || type == RL_RESOURCE_CLIENT_METRICS ||
-           type == RL_RESOURCE_GROUP;
-}
-
 static void list_add(struct list *l, int8_t type, struct rl_slice name)
 {
     l->response.config_resources[l->response.config_resources_count++] =
@@ -62,7 +55,7 @@ void rl_api_list_config_resources(struct rl_request *request, const void *messag
         return;
     }
     for (int32_t i = 0; i < l.asked->resource_types_count; i++)
-        if (!type_is_known(l.asked->resource_types[i])) {
+        if (!rl_resource_type_is_known(l.asked->resource_types[i])) {
             l.response.error_code = RL_KAFKA_UNSUPPORTED_VERSION;
             rl_reply_message(request, &l.response);
             return;

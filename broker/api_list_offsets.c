@@ -14,7 +14,6 @@ enum {
     LATEST = -1, EARLIEST = -2, MAX_TIMESTAMP = -3, EARLIEST_LOCAL = -4, LATEST_TIERED = -5,
     EARLIEST_PENDING_UPLOAD = -6
 };
-#define NO_EPOCH (-1)
 
 struct list_entry {                     /* one partition of the request */
     struct rl_scatter_item item;
@@ -71,12 +70,7 @@ static void list_lookup(struct list_entry *e, struct rl_partition *p, int64_t up
 
 static void list_partition(struct list_entry *e, struct rl_partition *p, bool read_committed)
 {
-    if (p == NULL)
-        e->status = RL_ENOTFOUND;
-    else if (e->current_leader_epoch < NO_EPOCH)        /* older than any, for Kafka; Fetch differs */
-        e->status = RL_EFENCED;
-    else
-        e->status = rl_partition_check_epoch(p, e->current_leader_epoch);
+    e->status = rl_partition_check_asked_epoch(p, e->current_leader_epoch);
     if (e->status != RL_OK)
         return;
     int64_t upper_offset = read_committed ? rl_partition_last_stable_offset(p) : p->high_watermark;

@@ -8,7 +8,6 @@
 #include "replicate/replica_manager.h"
 #include "wire/msg_offset_for_leader_epoch.h"
 
-#define NO_EPOCH (-1)
 
 struct epoch_entry {                    /* one partition of the request */
     struct rl_scatter_item item;
@@ -32,12 +31,7 @@ static void epoch_run(struct rl_scatter_call *call)
     for (struct rl_scatter_item *i = call->items; i != NULL; i = i->next) {
         struct epoch_entry *e = RL_CONTAINER_OF(i, struct epoch_entry, item);
         const struct rl_partition *p = rl_replica_manager_find(call->owner, e->topic_id, e->partition_index);
-        if (p == NULL)
-            e->status = RL_ENOTFOUND;
-        else if (e->current_leader_epoch < NO_EPOCH)    /* older than any, for Kafka */
-            e->status = RL_EFENCED;
-        else
-            e->status = rl_partition_check_epoch(p, e->current_leader_epoch);
+        e->status = rl_partition_check_asked_epoch(p, e->current_leader_epoch);
         if (e->status == RL_OK)
             rl_log_epoch_end(p->log, e->asked_epoch, &e->ret_epoch, &e->ret_end_offset);
     }

@@ -16,6 +16,8 @@
 #include "replicate/partition.h"
 #include "wire/msg_fetch.h"
 
+#define RL_FETCH_TOPIC_ID_VERSION_MIN 13        /* from here on topics are named by id (KIP-516) */
+
 struct rl_fetch_session;
 
 struct rl_fetch_entry {                 /* one partition of the request, or of the session */

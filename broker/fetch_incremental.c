@@ -15,7 +15,6 @@
  * client begins a new one. */
 #include "broker/fetch_session.h"
 
-#define TOPIC_ID_VERSION_MIN 13
 
 static void incremental_start(struct rl_fetch *f);
 
@@ -304,7 +303,7 @@ static int16_t incremental_error(const struct rl_request *request, const struct 
         return RL_KAFKA_FETCH_SESSION_ID_NOT_FOUND;
     if (s->epoch != asked->session_epoch)
         return RL_KAFKA_INVALID_FETCH_SESSION_EPOCH;
-    if (s->uses_topic_ids != (request->api_version >= TOPIC_ID_VERSION_MIN))
+    if (s->uses_topic_ids != (request->api_version >= RL_FETCH_TOPIC_ID_VERSION_MIN))
         return RL_KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
     return RL_KAFKA_NONE;
 }

@@ -8,7 +8,6 @@
 #include "core/buffer.h"
 
 #define LEADER_HINT_VERSION_MIN 16
-#define TOPIC_ID_VERSION_MIN 13
 
 static const uint8_t empty_records[1];
 
@@ -25,7 +24,7 @@ void rl_fetch_trim(const struct rl_fetch *f, struct rl_fetch_entry *e, size_t *t
 
 static bool same_topic(const struct rl_request *request, const struct rl_fetch_entry *a, const struct rl_fetch_entry *b)
 {
-    if (request->api_version >= TOPIC_ID_VERSION_MIN)
+    if (request->api_version >= RL_FETCH_TOPIC_ID_VERSION_MIN)
         return memcmp(&a->topic_id, &b->topic_id, sizeof a->topic_id) == 0;
     return rl_slice_equal(a->topic, b->topic);
 }

@@ -103,6 +103,13 @@ rl_status rl_partition_check_epoch(const struct rl_partition *p, int32_t current
     return current_leader_epoch < p->leader_epoch ? RL_EFENCED : RL_EUNKNOWNEPOCH;
 }
 
+rl_status rl_partition_check_asked_epoch(const struct rl_partition *p, int32_t current_leader_epoch)
+{
+    if (p == NULL)
+        return RL_ENOTFOUND;
+    return current_leader_epoch < -1 ? RL_EFENCED : rl_partition_check_epoch(p, current_leader_epoch);
+}
+
 /* ---- appends ---- */
 
 static bool append_is_acknowledged(const struct rl_partition *p, const struct rl_partition_append *a)

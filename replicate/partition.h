@@ -73,6 +73,9 @@ void rl_partition_append_forget(struct rl_partition *partition, struct rl_partit
 /* Is this replica allowed to answer a client that believes in current_leader_epoch (-1: no
  * belief)?  RL_OK, RL_EFENCED, RL_EUNKNOWNEPOCH, RL_EIO (offline), RL_EBUSY (still opening). */
 rl_status rl_partition_check_epoch(const struct rl_partition *partition, int32_t current_leader_epoch);
+/* The same as Kafka does it for everything but Fetch: less than -1 is older than any epoch.
+ * partition NULL: RL_ENOTFOUND. */
+rl_status rl_partition_check_asked_epoch(const struct rl_partition *partition, int32_t current_leader_epoch);
 
 struct rl_fetch_waiter {
     struct rl_list link;                /* zeroed while not waiting */
