@@ -94,7 +94,9 @@ static void send_frame(struct whole *w, struct peer *peer, uint8_t how)
 
     if (bytes == 0)
         return;
-    if (how % 4 == 1) {
+    if (how % 4 == 1 && draw_byte(&w->draw) % 4 == 0) {         /* another version, or another API */
+        rl_put_u16(data + (draw_byte(&w->draw) % 4 == 0 ? 4 : 6), draw_byte(&w->draw) % 80);
+    } else if (how % 4 == 1) {
         for (uint32_t n = 1 + draw_byte(&w->draw) % 4; n > 0; n--) {
             size_t at = draw_below(&w->draw, (uint32_t)RL_MIN(bytes, 256));
             data[at] ^= (uint8_t)(1u << draw_byte(&w->draw) % 8);
