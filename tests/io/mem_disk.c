@@ -8,6 +8,7 @@
  * A failed sync drops the dirty range, as Linux does: its bytes stay visible and are never
  * written, perhaps but for the first of them.  A read of the device sees what is durable. */
 #include "core/memory.h"
+#include "core/table.h"
 #include "mem_disk.h"
 #include <stdio.h>
 #include <string.h>
@@ -60,34 +61,75 @@ void mem_node_unref(struct mem_disk *disk, struct mem_node *node)
     rl_free(node);
 }
 
+static struct mem_name *mem_name_create(const char *text)
+{
+    size_t bytes = strlen(text);
+    struct mem_name *name = rl_alloc(sizeof *name + bytes + 1);
+
+    *name = (struct mem_name){ .bytes = (uint32_t)bytes, .hash = rl_hash_bytes(0, text, bytes) };
+    memcpy(name->text, text, bytes + 1);
+    return name;
+}
+
+static void mem_name_unref(struct mem_name *name)
+{
+    if (--name->references == 0)
+        rl_free(name);
+}
+
 void mem_names_clear(struct mem_disk *disk, struct mem_names *names)
 {
     for (uint32_t i = 0; i < names->count; i++) {
         names->entries[i].node->links -= names->live;
         mem_node_unref(disk, names->entries[i].node);
-        rl_free(names->entries[i].name);
+        mem_name_unref(names->entries[i].name);
     }
     rl_free(names->entries);
     *names = (struct mem_names){ .live = names->live };
 }
 
-static struct mem_entry *mem_names_find(struct mem_names *names, const char *name)
+static bool mem_name_is(const struct mem_name *name, uint64_t hash, const char *text, size_t bytes)
 {
-    size_t bytes = strlen(name);
+    return name->hash == hash && name->bytes == bytes && memcmp(name->text, text, bytes) == 0;
+}
 
-    for (uint32_t i = 0; i < names->count; i++) {
-        if (names->entries[i].bytes == bytes && memcmp(names->entries[i].name, name, bytes) == 0)
+struct mem_entry *mem_names_find(const struct mem_names *names, const char *text)
+{
+    size_t bytes = strlen(text);
+    uint64_t hash = rl_hash_bytes(0, text, bytes);
+
+    for (uint32_t i = names->count; i-- > 0;) {         /* the newest are asked for most */
+        if (mem_name_is(names->entries[i].name, hash, text, bytes))
             return &names->entries[i];
     }
     return NULL;
 }
 
+struct mem_entry *mem_names_find_same(const struct mem_names *names, const struct mem_name *name)
+{
+    for (uint32_t i = names->count; i-- > 0;) {
+        const struct mem_name *other = names->entries[i].name;
+        if (other == name || mem_name_is(other, name->hash, name->text, name->bytes))
+            return &names->entries[i];
+    }
+    return NULL;
+}
+
+void mem_names_add_entry(struct mem_names *names, const struct mem_entry *entry)
+{
+    if (names->count == names->capacity) {
+        names->capacity = RL_MAX(2 * names->capacity, 8);
+        names->entries = rl_realloc(names->entries, names->capacity * sizeof *names->entries);
+    }
+    names->entries[names->count++] = *entry;
+    entry->name->references++;
+    entry->node->references++;
+    entry->node->links += names->live;
+}
+
 void mem_names_add(struct mem_names *names, const char *name, struct mem_node *node)
 {
-    names->entries = rl_realloc(names->entries, (names->count + 1) * sizeof *names->entries);
-    names->entries[names->count++] = (struct mem_entry){ rl_strdup(name), strlen(name), node };
-    node->references++;
-    node->links += names->live;
+    mem_names_add_entry(names, &(struct mem_entry){ mem_name_create(name), node });
 }
 
 static void mem_names_remove(struct mem_disk *disk, struct mem_names *names, struct mem_entry *entry)
@@ -95,18 +137,31 @@ static void mem_names_remove(struct mem_disk *disk, struct mem_names *names, str
     struct mem_node *node = entry->node;
 
     node->links -= names->live;
-    rl_free(entry->name);
+    mem_name_unref(entry->name);
     memmove(entry, entry + 1, (size_t)(names->entries + names->count - entry - 1) * sizeof *entry);
     names->count--;
     mem_node_unref(disk, node);
+}
+
+uint32_t mem_names_common(const struct mem_names *a, const struct mem_names *b)
+{
+    uint32_t same = 0;
+
+    while (same < a->count && same < b->count && a->entries[same].node == b->entries[same].node &&
+           (a->entries[same].name == b->entries[same].name ||
+            strcmp(a->entries[same].name->text, b->entries[same].name->text) == 0))
+        same++;
+    return same;
 }
 
 void mem_names_copy(struct mem_disk *disk, struct mem_names *to, const struct mem_names *from)
 {
     struct mem_names copy = { .live = to->live };
 
+    if (to->count == from->count && mem_names_common(to, from) == from->count)
+        return;
     for (uint32_t i = 0; i < from->count; i++)
-        mem_names_add(&copy, from->entries[i].name, from->entries[i].node);
+        mem_names_add_entry(&copy, &from->entries[i]);
     mem_names_clear(disk, to);          /* after: a node in both must not vanish between */
     *to = copy;
 }
@@ -134,6 +189,7 @@ static void mem_node_sync_failed(struct mem_node *node, size_t keep)
                to - node->dirty_from);
     }
     node->dirty_from = node->dirty_to = 0;
+    node->differs = true;
 }
 
 static void mem_node_sync(struct mem_node *node)
@@ -145,6 +201,20 @@ static void mem_node_sync(struct mem_node *node)
         memcpy(node->durable.data + node->dirty_from, node->live.data + node->dirty_from,
                to - node->dirty_from);
     node->dirty_from = node->dirty_to = 0;
+}
+
+void mem_node_drop_cache(struct mem_disk *disk, struct mem_node *node)
+{
+    const struct mem_bytes *durable = &node->durable;
+    size_t from = node->differs ? 0 : node->dirty_from;
+    size_t to = node->differs ? durable->bytes : RL_MIN(node->dirty_to, durable->bytes);
+
+    disk->used_bytes += durable->bytes - node->live.bytes;
+    mem_bytes_resize(&node->live, durable->bytes);
+    if (from < to)
+        memcpy(node->live.data + from, durable->data + from, to - from);
+    node->dirty_from = node->dirty_to = 0;
+    node->differs = false;
 }
 
 /* ---- paths ---- */
@@ -582,15 +652,10 @@ static rl_status mem_sync_directory(struct rl_disk *rl_disk, const char *path)
         return status;
     /* Mostly something was added, and that is all. */
     const struct mem_names *live = &node->live_names, *durable = &node->durable_names;
-    uint32_t same = 0;
-    while (same < durable->count && same < live->count &&
-           durable->entries[same].node == live->entries[same].node &&
-           strcmp(durable->entries[same].name, live->entries[same].name) == 0)
-        same++;
-    if (same < durable->count)
+    if (mem_names_common(durable, live) < durable->count)
         mem_names_copy(disk, &node->durable_names, &node->live_names);
     for (uint32_t i = durable->count; i < live->count; i++)
-        mem_names_add(&node->durable_names, live->entries[i].name, live->entries[i].node);
+        mem_names_add_entry(&node->durable_names, &live->entries[i]);
     return RL_OK;
 }
 
@@ -607,7 +672,7 @@ static rl_status mem_list(struct rl_disk *rl_disk, const char *path, rl_disk_ent
     struct mem_names copy = { 0 };      /* entry() may create and remove names */
     mem_names_copy(disk, &copy, &node->live_names);
     for (uint32_t i = 0; i < copy.count; i++)
-        entry(arg, copy.entries[i].name, copy.entries[i].node->directory);
+        entry(arg, copy.entries[i].name->text, copy.entries[i].node->directory);
     mem_names_clear(disk, &copy);
     return RL_OK;
 }
@@ -719,11 +784,7 @@ static void mem_node_crash(struct mem_disk *disk, struct mem_node *node)
             mem_node_crash(disk, node->live_names.entries[i].node);
         return;
     }
-    disk->used_bytes += node->durable.bytes - node->live.bytes;
-    mem_bytes_resize(&node->live, node->durable.bytes);
-    if (node->durable.bytes != 0)
-        memcpy(node->live.data, node->durable.data, node->durable.bytes);
-    node->dirty_from = node->dirty_to = 0;
+    mem_node_drop_cache(disk, node);
 }
 
 void rl_mem_disk_crash(struct rl_disk *rl_disk)

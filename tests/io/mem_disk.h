@@ -13,15 +13,21 @@ struct mem_bytes {
     size_t bytes, capacity;
 };
 
+/* Shared by all that list it, so that a copy of a directory copies pointers. */
+struct mem_name {
+    uint32_t references, bytes;
+    uint64_t hash;
+    char text[];
+};
+
 struct mem_entry {
-    char *name;
-    size_t bytes;                       /* of the name */
+    struct mem_name *name;
     struct mem_node *node;
 };
 
 struct mem_names {
     struct mem_entry *entries;          /* in order of creation */
-    uint32_t count;
+    uint32_t count, capacity;
     bool live;                          /* what programs see: they are counted in node->links */
 };
 
@@ -32,6 +38,7 @@ struct mem_node {
     uint32_t links;                     /* live names */
     struct mem_bytes live, durable;
     size_t dirty_from, dirty_to;        /* live bytes that durable lacks; empty: from >= to */
+    bool differs;                       /* elsewhere, too: a sync has failed */
     struct mem_names live_names, durable_names;
 };
 
@@ -70,7 +77,15 @@ void mem_bytes_resize(struct mem_bytes *bytes, size_t size);
 /* No name, no reference yet. */
 struct mem_node *mem_node_create(struct mem_disk *disk, bool directory);
 void mem_node_unref(struct mem_disk *disk, struct mem_node *node);
+/* NULL: not there. */
+struct mem_entry *mem_names_find(const struct mem_names *names, const char *name);
+struct mem_entry *mem_names_find_same(const struct mem_names *names, const struct mem_name *name);
 void mem_names_add(struct mem_names *names, const char *name, struct mem_node *node);
+void mem_names_add_entry(struct mem_names *names, const struct mem_entry *entry);
+/* The same names of the same nodes, in the same order, as far as `from` goes; how many are. */
+uint32_t mem_names_common(const struct mem_names *a, const struct mem_names *b);
+/* What programs see becomes what the device has. */
+void mem_node_drop_cache(struct mem_disk *disk, struct mem_node *node);
 void mem_names_clear(struct mem_disk *disk, struct mem_names *names);
 void mem_names_copy(struct mem_disk *disk, struct mem_names *to, const struct mem_names *from);
 

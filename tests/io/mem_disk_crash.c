@@ -57,20 +57,7 @@ static void tear_sectors(struct tear *tear, struct mem_node *node)
 static void tear_file(struct tear *tear, struct mem_node *node)
 {
     tear_sectors(tear, node);
-    tear->disk->used_bytes += node->durable.bytes - node->live.bytes;
-    mem_bytes_resize(&node->live, node->durable.bytes);
-    if (node->durable.bytes != 0)
-        memcpy(node->live.data, node->durable.data, node->durable.bytes);
-    node->dirty_from = node->dirty_to = 0;
-}
-
-static struct mem_node *name_find(const struct mem_names *names, const char *name)
-{
-    for (uint32_t i = 0; i < names->count; i++) {
-        if (strcmp(names->entries[i].name, name) == 0)
-            return names->entries[i].node;
-    }
-    return NULL;
+    mem_node_drop_cache(tear->disk, node);
 }
 
 /* Names of the directory afterwards: those the device had, as far as they were not taken away,
@@ -80,18 +67,22 @@ static void tear_names(struct tear *tear, struct mem_node *directory)
     const struct mem_names *live = &directory->live_names, *device = &directory->durable_names;
     struct mem_names names = { 0 };
 
+    if (device->count == live->count && mem_names_common(device, live) == live->count)
+        return;
     for (uint32_t i = 0; i < device->count; i++) {
-        struct mem_node *before = device->entries[i].node;
-        struct mem_node *after = name_find(live, device->entries[i].name);
-        if (before != after && tear_keeps_name(tear, after != NULL ? after : before))
-            before = after;
-        if (before != NULL)
-            mem_names_add(&names, device->entries[i].name, before);
+        struct mem_entry kept = device->entries[i];
+        const struct mem_entry *after = i < live->count && live->entries[i].name == kept.name ?
+            &live->entries[i] : mem_names_find_same(live, kept.name);
+        struct mem_node *node = after != NULL ? after->node : NULL;
+        if (kept.node != node && tear_keeps_name(tear, node != NULL ? node : kept.node))
+            kept.node = node;
+        if (kept.node != NULL)
+            mem_names_add_entry(&names, &kept);
     }
     for (uint32_t i = 0; i < live->count; i++) {
-        if (name_find(device, live->entries[i].name) == NULL &&
+        if (mem_names_find_same(device, live->entries[i].name) == NULL &&
             tear_keeps_name(tear, live->entries[i].node))
-            mem_names_add(&names, live->entries[i].name, live->entries[i].node);
+            mem_names_add_entry(&names, &live->entries[i]);
     }
     mem_names_copy(tear->disk, &directory->live_names, &names);
     mem_names_copy(tear->disk, &directory->durable_names, &names);
@@ -146,7 +137,7 @@ static void copy_names(struct copies *copies, struct mem_names *to, const struct
         struct mem_node *known = copies->by_id[node->id];
         if (known == NULL)
             copies->by_id[node->id] = known = mem_node_create(copies->to, node->directory);
-        mem_names_add(to, from->entries[i].name, known);
+        mem_names_add(to, from->entries[i].name->text, known);
         if (known->references == 1)
             copy_node(copies, known, node);
     }
@@ -157,6 +148,7 @@ static void copy_node(struct copies *copies, struct mem_node *to, const struct m
     to->id = from->id;
     to->dirty_from = from->dirty_from;
     to->dirty_to = from->dirty_to;
+    to->differs = from->differs;
     copy_bytes(&to->live, &from->live);
     copy_bytes(&to->durable, &from->durable);
     copies->to->used_bytes += from->live.bytes;

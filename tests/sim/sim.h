@@ -169,7 +169,8 @@ struct sim_call {
 struct sim_link {
     struct rl_mem_client *client;       /* NULL: not connected */
     uint8_t *out, *in;
-    size_t out_at, out_bytes, out_capacity, in_bytes, in_capacity;
+    size_t out_at, out_bytes, out_capacity;
+    size_t in_at, in_bytes, in_capacity;                /* what was taken, what came */
     struct sim_call calls[SIM_CALLS_MAX];
     uint32_t call_count;
     int32_t correlation_id;
@@ -246,12 +247,13 @@ void sim_disk_install(struct sim *sim);
 /* ---- a crash at every disk call; sim_exhaustive.c ---- */
 struct sim_sweep {
     bool on;
-    uint64_t from, stride;              /* calls from, from + stride, … */
+    uint64_t from, to, stride;          /* calls from, from + stride, …, below to */
+    bool all_ways;                      /* also where the one before left the same */
     int64_t only_call;                  /* -1: all of them */
     uint32_t only_cut;
 };
 /* Before a disk call that changes something: processes that die at it, recover and compare. */
-void sim_exhaustive_fork(struct sim *sim, bool is_write);
+void sim_exhaustive_fork(struct sim *sim, bool is_write, bool syncs);
 /* Exit code of the process. */
 int sim_exhaustive(const struct sim_options *options, const struct sim_sweep *sweep);
 /* A way to die by its name. */

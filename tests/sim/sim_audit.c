@@ -1,7 +1,7 @@
 /* tests/sim/sim_audit.c — after every start: read everything there is and compare it with the model.
  *
- * One connection, one question at a time, in a calm world; the broker's own work goes on meanwhile
- * and a crash may come in the middle. */
+ * One connection, one question per partition at a time, in a calm world; the broker's own work goes on
+ * meanwhile and a crash may come in the middle. */
 #include "broker/kafka_error.h"
 #include "core/memory.h"
 #include "sim.h"
@@ -15,30 +15,43 @@
 #include <string.h>
 
 #define TURNS_MAX 400000
-#define LIST_MAX 65536
+#define FETCH_BYTES (1 << 18)
+#define FETCH_BATCHES_MAX (FETCH_BYTES / 61)
 
-/* The reply; the broker must answer. */
-static const void *ask(struct sim *sim, int16_t key, int16_t version, const void *message)
+static void connect_auditor(struct sim *sim)
 {
-    struct sim_call call = { .key = key, .version = version };
-    const void *reply = NULL;
-    bool lost;
-
     for (uint32_t turn = 0; sim->auditor.client == NULL; turn++) {
         if (turn == TURNS_MAX)
             sim_fail(sim, "nobody listens");
         if (!sim_link_open(sim, &sim->auditor))
             sim_turn(sim, false);
     }
-    sim_link_send(sim, &sim->auditor, call, message, false);
-    for (uint32_t turn = 0; reply == NULL; turn++) {
-        sim_turn(sim, false);
-        reply = sim_link_receive(sim, &sim->auditor, &call, &lost);
+}
+
+/* The next reply; the broker must answer. */
+static const void *await_reply(struct sim *sim, struct sim_call *ret_call)
+{
+    struct sim_call oldest = sim->auditor.calls[0];
+    bool lost;
+
+    for (uint32_t turn = 0;; turn++) {
+        const void *reply = sim_link_receive(sim, &sim->auditor, ret_call, &lost);
+        if (reply != NULL)
+            return reply;
         if (lost || turn == TURNS_MAX)
-            sim_fail(sim, "no answer to API %d version %d: %s", key, version,
+            sim_fail(sim, "no answer to API %d version %d: %s", oldest.key, oldest.version,
                      lost ? "connection closed" : "silence");
+        sim_turn(sim, false);
     }
-    return reply;
+}
+
+static const void *ask(struct sim *sim, int16_t key, int16_t version, const void *message)
+{
+    struct sim_call call = { .key = key, .version = version };
+
+    connect_auditor(sim);
+    sim_link_send(sim, &sim->auditor, call, message, false);
+    return await_reply(sim, &call);
 }
 
 static const struct rl_metadata_response *ask_metadata(struct sim *sim)
@@ -86,8 +99,15 @@ static bool is_offline(struct sim *sim, uint32_t partition, int16_t error)
     return true;
 }
 
-/* ListOffsets; false: the partition is offline. */
-static bool ask_offset(struct sim *sim, uint32_t partition, int64_t timestamp_ms, int64_t *ret_offset)
+static void send_of(struct sim *sim, uint32_t partition, int16_t key, int16_t version, const void *message)
+{
+    struct sim_call call = { .key = key, .version = version, .count = 1 };
+
+    call.items[0].partition = partition;
+    sim_link_send(sim, &sim->auditor, call, message, false);
+}
+
+static void send_list_offsets(struct sim *sim, uint32_t partition, int64_t timestamp_ms)
 {
     const struct sim_partition *p = &sim->model.partitions[partition];
     struct rl_list_offsets_request_partition part;
@@ -105,15 +125,10 @@ static bool ask_offset(struct sim *sim, uint32_t partition, int64_t timestamp_ms
     message.replica_id = -1;
     message.topics = &topic;
     message.topics_count = 1;
-    const struct rl_list_offsets_response *reply = ask(sim, RL_API_LIST_OFFSETS, 7, &message);
-    if (is_offline(sim, partition, reply->topics[0].partitions[0].error_code))
-        return false;
-    *ret_offset = reply->topics[0].partitions[0].offset;
-    return true;
+    send_of(sim, partition, RL_API_LIST_OFFSETS, 7, &message);
 }
 
-static const struct rl_fetch_response_partition *ask_records(struct sim *sim, uint32_t partition,
-                                                             int64_t offset)
+static void send_fetch(struct sim *sim, uint32_t partition, int64_t offset)
 {
     const struct sim_partition *p = &sim->model.partitions[partition];
     struct rl_fetch_request_partition part;
@@ -125,15 +140,14 @@ static const struct rl_fetch_response_partition *ask_records(struct sim *sim, ui
     rl_fetch_request_init(&message);
     part.partition = p->index;
     part.fetch_offset = offset;
-    part.partition_max_bytes = 1 << 18;
+    part.partition_max_bytes = FETCH_BYTES;
     topic.topic = rl_slice_of_string(sim->model.topics[p->topic].name);
     topic.partitions = &part;
     topic.partitions_count = 1;
-    message.max_bytes = 1 << 18;
+    message.max_bytes = FETCH_BYTES;
     message.topics = &topic;
     message.topics_count = 1;
-    const struct rl_fetch_response *reply = ask(sim, RL_API_FETCH, 12, &message);
-    return &reply->responses[0].partitions[0];
+    send_of(sim, partition, RL_API_FETCH, 12, &message);
 }
 
 /* What OffsetForLeaderEpoch says of an older epoch must lie within what is there. */
@@ -173,41 +187,134 @@ static int64_t pass_damage(struct sim *sim, struct sim_served *entry, int32_t ep
     return offset + sim->model.batches[batch].records;
 }
 
-static void audit_partition(struct sim *sim, uint32_t partition, int32_t epoch)
-{
-    static struct sim_served list[LIST_MAX];
-    struct sim_partition *p = &sim->model.partitions[partition];
-    int64_t end_offset, start_offset, offset = 0;
-    uint32_t count = 0, more;
-    int32_t epoch_before = p->epoch;
+/* One partition being read from its beginning to its end. */
+struct reading {
+    enum { READ_START, READ_END, READ_RECORDS, READ_OVER, READ_OFFLINE } next;
+    bool asked;
+    int32_t epoch;
+    int64_t offset, end_offset;
+    struct sim_served *list;
+    uint32_t count, capacity;
+};
+static struct reading readings[SIM_PARTITIONS_MAX];
 
-    if (!ask_offset(sim, partition, -2, &start_offset) || !ask_offset(sim, partition, -1, &end_offset))
-        return;
-    if (start_offset != 0)
-        sim_fail(sim, "%s-%d begins at offset %lld", sim->model.topics[p->topic].name, p->index,
-                 (long long)start_offset);
-    p->audit_epoch = epoch;             /* the broker may die before the audit's end: not yet p->epoch */
-    while (offset < end_offset) {
-        const struct rl_fetch_response_partition *part = ask_records(sim, partition, offset);
-        if (part->error_code == RL_KAFKA_CORRUPT_MESSAGE && is_damaged(sim, partition, offset)) {
-            offset = pass_damage(sim, &list[count], count == 0 ? 0 : list[count - 1].epoch, offset);
-            count++;
-            continue;
-        }
-        if (is_offline(sim, partition, part->error_code))
-            return;
-        if (part->records.bytes == 0)
-            sim_fail(sim, "%s-%d: nothing at offset %lld, the end is %lld",
-                     sim->model.topics[p->topic].name, p->index, (long long)offset,
-                     (long long)end_offset);
-        offset = sim_model_served(sim, partition, offset, part->records, list + count,
-                                  LIST_MAX - count, &more);
-        count += more;
-        RL_ASSERT(count < LIST_MAX);
+static void reading_begin(struct reading *r, int32_t epoch)
+{
+    struct sim_served *list = r->list;
+    uint32_t capacity = r->capacity;
+
+    *r = (struct reading){ .epoch = epoch, .list = list, .capacity = capacity,
+                           .next = epoch < 0 ? READ_OFFLINE : READ_START };
+}
+
+static void reading_ask(struct sim *sim, uint32_t partition)
+{
+    struct reading *r = &readings[partition];
+
+    r->asked = true;
+    if (r->next == READ_RECORDS)
+        send_fetch(sim, partition, r->offset);
+    else
+        send_list_offsets(sim, partition, r->next == READ_START ? -2 : -1);
+}
+
+static void reading_got_records(struct sim *sim, uint32_t partition,
+                                const struct rl_fetch_response_partition *part)
+{
+    const struct sim_partition *p = &sim->model.partitions[partition];
+    struct reading *r = &readings[partition];
+    uint32_t more;
+
+    if (r->count + FETCH_BATCHES_MAX > r->capacity) {
+        r->capacity = 2 * (r->count + FETCH_BATCHES_MAX);
+        r->list = sim_world_realloc(r->list, r->capacity * sizeof *r->list);
     }
-    sim_model_audit(sim, partition, list, count, end_offset, epoch);
+    if (part->error_code == RL_KAFKA_CORRUPT_MESSAGE && is_damaged(sim, partition, r->offset)) {
+        int32_t epoch = r->count == 0 ? 0 : r->list[r->count - 1].epoch;
+        r->offset = pass_damage(sim, &r->list[r->count], epoch, r->offset);
+        r->count++;
+        return;
+    }
+    if (is_offline(sim, partition, part->error_code)) {
+        r->next = READ_OFFLINE;
+        return;
+    }
+    if (part->records.bytes == 0)
+        sim_fail(sim, "%s-%d: nothing at offset %lld, the end is %lld",
+                 sim->model.topics[p->topic].name, p->index, (long long)r->offset,
+                 (long long)r->end_offset);
+    r->offset = sim_model_served(sim, partition, r->offset, part->records, r->list + r->count,
+                                 r->capacity - r->count, &more);
+    r->count += more;
+}
+
+static void reading_got_offset(struct sim *sim, uint32_t partition,
+                               const struct rl_list_offsets_response_partition *part)
+{
+    struct sim_partition *p = &sim->model.partitions[partition];
+    struct reading *r = &readings[partition];
+
+    if (is_offline(sim, partition, part->error_code)) {
+        r->next = READ_OFFLINE;
+    } else if (r->next == READ_START) {
+        if (part->offset != 0)
+            sim_fail(sim, "%s-%d begins at offset %lld", sim->model.topics[p->topic].name, p->index,
+                     (long long)part->offset);
+        r->next = READ_END;
+    } else {
+        r->end_offset = part->offset;
+        r->next = READ_RECORDS;
+        p->audit_epoch = r->epoch;      /* the broker may die before the audit's end: not yet p->epoch */
+    }
+}
+
+static void reading_take(struct sim *sim, const struct sim_call *call, const void *reply)
+{
+    uint32_t partition = call->items[0].partition;
+    struct reading *r = &readings[partition];
+
+    r->asked = false;
+    if (call->key == RL_API_FETCH)
+        reading_got_records(sim, partition,
+                            &((const struct rl_fetch_response *)reply)->responses[0].partitions[0]);
+    else
+        reading_got_offset(sim, partition,
+                           &((const struct rl_list_offsets_response *)reply)->topics[0].partitions[0]);
+    if (r->next == READ_RECORDS && r->offset >= r->end_offset)
+        r->next = READ_OVER;
+}
+
+/* One question per partition on its way, all partitions at a time. */
+static void read_all(struct sim *sim)
+{
+    struct sim_call call;
+
+    connect_auditor(sim);
+    for (;;) {
+        for (uint32_t i = 0; i < sim->model.partition_count; i++) {
+            if (readings[i].next < READ_OVER && !readings[i].asked &&
+                sim->auditor.call_count < SIM_CALLS_MAX)
+                reading_ask(sim, i);
+        }
+        if (sim->auditor.call_count == 0)
+            return;
+        do {
+            const void *reply = await_reply(sim, &call);
+            reading_take(sim, &call, reply);
+        } while (sim->auditor.call_count > 0);
+    }
+}
+
+static void audit_partition(struct sim *sim, uint32_t partition)
+{
+    const struct reading *r = &readings[partition];
+    int32_t epoch_before = sim->model.partitions[partition].epoch;
+
+    if (r->next == READ_OFFLINE)
+        return;
+    sim_model_audit(sim, partition, r->list, r->count, r->end_offset, r->epoch);
     if (epoch_before > 0 && sim_one_in(sim, 4))
-        check_epoch_end(sim, partition, (int32_t)sim_below(sim, (uint64_t)epoch_before), end_offset);
+        check_epoch_end(sim, partition, (int32_t)sim_below(sim, (uint64_t)epoch_before), r->end_offset);
 }
 
 static void clip_readers(struct sim *sim)
@@ -227,9 +334,11 @@ void sim_audit(struct sim *sim)
         const struct sim_topic *topic = &sim->model.topics[sim->model.partitions[i].topic];
         if (epochs[i] < 0 && topic->acknowledged)
             sim_fail(sim, "topic %s was acknowledged and is gone", topic->name);
-        if (epochs[i] >= 0 && topic->acknowledged)
-            audit_partition(sim, i, epochs[i]);
+        reading_begin(&readings[i], topic->acknowledged ? epochs[i] : -1);
     }
+    read_all(sim);
+    for (uint32_t i = 0; i < sim->model.partition_count; i++)
+        audit_partition(sim, i);
     clip_readers(sim);
     sim_link_close(sim, &sim->auditor, false);
 }

@@ -36,7 +36,10 @@ static char *path_of(int fd)
 
 static void opened(int fd, const char *path)
 {
-    snprintf(path_of(fd), SIM_PATH_BYTES, "%s", path);
+    size_t bytes = strlen(path);
+
+    RL_ASSERT(bytes < SIM_PATH_BYTES);
+    memcpy(path_of(fd), path, bytes + 1);
 }
 
 static void trace_call(enum rl_mem_call call, uint64_t a, uint64_t b)
@@ -98,7 +101,8 @@ static bool note(enum rl_mem_call call, uint64_t a, uint64_t b, bool counts)
     sim_hash_number(sim, (uint64_t)call << 56 ^ a << 20 ^ b);
     if (!counts)
         return false;
-    sim_exhaustive_fork(sim, call == RL_MEM_WRITE);
+    bool syncs = call == RL_MEM_SYNC || call == RL_MEM_SYNC_DIRECTORY;
+    sim_exhaustive_fork(sim, call == RL_MEM_WRITE, syncs);
     return sim->disk.calls++ == sim->disk.die_at && sim->may_die;
 }
 
@@ -157,7 +161,7 @@ static rl_status disk_read(struct rl_disk *d, int fd, uint64_t pos, void *buffer
         return RL_EIO;
     rl_status status = mine()->inner->read(d, fd, pos, buffer, bytes, false, ret_bytes);
     if (status == RL_OK)
-        sim_hash_bytes(sim_now, buffer, *ret_bytes);
+        sim_hash_number(sim_now, *ret_bytes);           /* what it says is what was written */
     return status;
 }
 

@@ -4,6 +4,8 @@
  * Before every disk call that changes something the process forks, once per way to die: the child
  * dies at that call, recovers, is compared with the model, lets the clients finish and is compared
  * once more, while the parent goes on as if nothing had been.  So only recovery runs again.
+ * A crash that leaves the disk that the call before left, of which nobody has been promised more
+ * since, is the same one and counted, not repeated.
  * Failures: a child says what is wrong and which options repeat just that crash; all others of the
  * run go on, and the exit code is 1. */
 #include "sim.h"
@@ -35,7 +37,9 @@ static struct sim_sweep sweep;
 static enum way way;                    /* in a child: how it dies */
 static bool is_child;
 static uint32_t children, failures;
-static uint64_t crashes;
+static uint64_t crashes, the_same;
+static bool synced_before;              /* the call before made something last */
+static uint64_t promises_before[WAYS] = { UINT64_MAX, UINT64_MAX };     /* at the last call that died so */
 static uint64_t *child_counts;          /* shared with the children */
 
 static void reap(void)
@@ -58,7 +62,27 @@ static void become(struct sim *sim, enum way this)
     sim->disk.die_at = sim->disk.calls;
 }
 
-void sim_exhaustive_fork(struct sim *sim, bool is_write)
+/* Answers that something is there, and stays. */
+static uint64_t promises(const struct sim *sim)
+{
+    uint64_t given = sim->counts[SIM_APPENDS] + sim->counts[SIM_TOPICS];
+
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        given += sim->clients[i].producer_id >= 0;
+    return given;
+}
+
+/* What no sync covers is lost, and nothing was synced since; or it is kept, and nothing but a sync was
+ * done since: the disk is as after the call before. */
+static bool is_the_same(const struct sim *sim, enum way this, bool syncs)
+{
+    bool same_disk = this == WAY_OLD ? !synced_before : this == WAY_NEW && syncs;
+
+    return same_disk && sweep.stride == 1 && !sweep.all_ways &&
+           promises(sim) == promises_before[this];
+}
+
+void sim_exhaustive_fork(struct sim *sim, bool is_write, bool syncs)
 {
     uint64_t call = sim->disk.calls;
 
@@ -69,12 +93,18 @@ void sim_exhaustive_fork(struct sim *sim, bool is_write)
             become(sim, (enum way)sweep.only_cut);
         return;
     }
-    if (call < sweep.from || (call - sweep.from) % sweep.stride != 0)
+    if (call < sweep.from || call >= sweep.to || (call - sweep.from) % sweep.stride != 0)
         return;
     fflush(NULL);
     for (int i = 0; i < WAYS; i++) {
         if ((i == WAY_TORN && !is_write) || (i == WAY_KILL && call % KILL_EVERY != 0))
             continue;
+        bool same = is_the_same(sim, (enum way)i, syncs);
+        promises_before[i] = promises(sim);
+        if (same) {
+            the_same++;
+            continue;
+        }
         while (children >= CHILDREN_MAX)
             reap();
         pid_t pid = fork();
@@ -89,6 +119,7 @@ void sim_exhaustive_fork(struct sim *sim, bool is_write)
         children++;
         crashes++;
     }
+    synced_before = syncs;
 }
 
 /* Where a child comes to when it died. */
@@ -140,10 +171,11 @@ int sim_exhaustive(const struct sim_options *options, const struct sim_sweep *wa
     run(sim);
     while (children > 0)
         reap();
-    printf("%llu operations, %llu disk calls, %llu crashes; afterwards %llu partitions read whole, "
+    printf("%llu operations, %llu disk calls, %llu crashes and %llu that leave the same; afterwards %llu partitions read whole, "
            "%llu batches compared, %llu retries, %llu of them recognised\n",
            (unsigned long long)sim->counts[SIM_OPERATIONS], (unsigned long long)sim->disk.calls,
-           (unsigned long long)crashes, (unsigned long long)child_counts[SIM_AUDITS],
+           (unsigned long long)crashes, (unsigned long long)the_same,
+           (unsigned long long)child_counts[SIM_AUDITS],
            (unsigned long long)child_counts[SIM_FETCHED],
            (unsigned long long)child_counts[SIM_RETRIES],
            (unsigned long long)child_counts[SIM_SUPPRESSED]);

@@ -27,7 +27,7 @@ bool sim_link_open(struct sim *sim, struct sim_link *link)
     if (!link->arena_ready)
         rl_arena_init(&link->arena, ARENA_CHUNK_BYTES, (size_t)64 << 20);
     link->arena_ready = true;
-    link->out_at = link->out_bytes = link->in_bytes = 0;
+    link->out_at = link->out_bytes = link->in_at = link->in_bytes = 0;
     link->call_count = 0;
     link->crumbs = !sim->calm && sim_one_in(sim, 4);
     link->quiet_until_ns = 0;
@@ -147,25 +147,27 @@ const void *sim_link_receive(struct sim *sim, struct sim_link *link, struct sim_
                              bool *ret_lost)
 {
     *ret_lost = false;
+    if (link->in_at > 0 && 2 * link->in_at >= link->in_bytes) {
+        link->in_bytes -= link->in_at;  /* the last reply is not needed any more */
+        memmove(link->in, link->in + link->in_at, link->in_bytes);
+        link->in_at = 0;
+    }
     if (!move(sim, link)) {
         sim_link_close(sim, link, false);
         *ret_lost = true;
         return NULL;
     }
-    if (link->in_bytes < SIZE_BYTES)
+    size_t ready = link->in_bytes - link->in_at;
+    if (ready < SIZE_BYTES)
         return NULL;
-    size_t bytes = rl_get_u32(link->in);
+    const uint8_t *frame = link->in + link->in_at + SIZE_BYTES;
+    size_t bytes = rl_get_u32(frame - SIZE_BYTES);
     if (bytes > FRAME_BYTES_MAX || link->call_count == 0)
         sim_fail(sim, "%zu bytes that nobody asked for", bytes);
-    if (link->in_bytes < SIZE_BYTES + bytes)
+    if (ready < SIZE_BYTES + bytes)
         return NULL;
     *ret_call = link->calls[0];
     memmove(link->calls, link->calls + 1, --link->call_count * sizeof link->calls[0]);
-    /* A copy of the frame lives in the arena's company: slices point into it until the next call. */
-    static uint8_t *frame;
-    static size_t frame_capacity;
-    memcpy(reserve(&frame, &frame_capacity, 0, bytes + 1), link->in + SIZE_BYTES, bytes);
-    link->in_bytes -= SIZE_BYTES + bytes;
-    memmove(link->in, link->in + SIZE_BYTES + bytes, link->in_bytes);
-    return decode(sim, link, ret_call, rl_slice_of(frame, bytes));
+    link->in_at += SIZE_BYTES + bytes;
+    return decode(sim, link, ret_call, rl_slice_of(frame, bytes));      /* it points into link->in */
 }

@@ -104,8 +104,8 @@ static void run_seed(const struct arguments *a, uint64_t seed)
 
 static bool parse_flag(struct arguments *a, const char *name)
 {
-    static const char *const names[] = { "--exhaustive", "--once", "--verbose", "--trace" };
-    bool *const flags[] = { &a->exhaustive, &a->once, &a->verbose, &a->trace };
+    static const char *const names[] = { "--exhaustive", "--once", "--verbose", "--trace", "--all-ways" };
+    bool *const flags[] = { &a->exhaustive, &a->once, &a->verbose, &a->trace, &a->sweep.all_ways };
 
     for (size_t i = 0; i < RL_ARRAY_COUNT(names); i++) {
         if (strcmp(name, names[i]) == 0)
@@ -128,6 +128,10 @@ static bool parse_value(struct arguments *a, const char *name, const char *value
         a->seed_file = value;
     else if (strcmp(name, "--every") == 0)
         a->sweep.stride = RL_MAX(strtoull(value, NULL, 10), 1);
+    else if (strcmp(name, "--from") == 0)
+        a->sweep.from = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--to") == 0)
+        a->sweep.to = strtoull(value, NULL, 10);
     else if (strcmp(name, "--call") == 0)
         a->sweep.only_call = (int64_t)strtoull(value, NULL, 10);
     else
@@ -208,12 +212,13 @@ static int run_seeds(struct arguments *a)
 
 int main(int argc, char **argv)
 {
-    struct arguments a = { .seed = 1, .sweep = { .on = true, .stride = 1, .only_call = -1 } };
+    struct arguments a = { .seed = 1, .sweep = { .on = true, .to = UINT64_MAX, .stride = 1, .only_call = -1 } };
 
     if (!parse(&a, argc, argv)) {
         fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N]\n"
                 "            [--seed-file FILE] [--once] [--verbose] [--trace]\n"
-                "            [--exhaustive [--every N] [--call N --way old|new|torn|kill]]\n");
+                "            [--exhaustive [--from CALL] [--to CALL] [--every N] [--all-ways]\n"
+                        "                          [--call N --way old|new|torn|kill]]\n");
         return 2;
     }
     json_set_alloc_funcs(rl_alloc, rl_free);
