@@ -47,6 +47,7 @@ struct rl_disk_table {
     rl_status (*make_directory)(struct rl_disk *, const char *path);
     rl_status (*remove_directory)(struct rl_disk *, const char *path);
     rl_status (*sync_directory)(struct rl_disk *, const char *path);
+    rl_status (*sync_all)(struct rl_disk *, int fd);
     rl_status (*list)(struct rl_disk *, const char *path, rl_disk_entry_fn *entry, void *arg);
     rl_status (*lock)(struct rl_disk *, const char *path, int *ret_fd);
     rl_status (*free_bytes)(struct rl_disk *, const char *path, uint64_t *ret_free_bytes,
@@ -136,6 +137,13 @@ static inline rl_status rl_disk_remove_directory(struct rl_disk *d, const char *
 static inline rl_status rl_disk_sync_directory(struct rl_disk *d, const char *path)
 {
     return d->table->sync_directory(d, path);
+}
+/* All data, sizes and names on the file system of the file fd survive a power cut after this, whoever
+ * wrote them.  A failure may be that of any file on it, at any time since fd was opened.
+ * RL_EUNSUPPORTED: not known to be true of this file system or kernel; nothing was done. */
+static inline rl_status rl_disk_sync_all(struct rl_disk *d, int fd)
+{
+    return d->table->sync_all(d, fd);
 }
 /* Call entry once per name (not "." and ".."), in no order. */
 static inline rl_status rl_disk_list(struct rl_disk *d, const char *path, rl_disk_entry_fn *entry,

@@ -525,8 +525,8 @@ int32_t rl_log_latest_epoch(const struct rl_log *log)
 void rl_log_begin_epoch(struct rl_log *log, int32_t leader_epoch)
 {
     RL_OBJ(log, LOG);
-    if (rl_epoch_cache_assign(&log->epochs, leader_epoch, log->end_offset))
-        rl_log_heat(log)->changed = true;
+    /* Nothing to be saved: an epoch without a record is begun again by whoever leads next. */
+    (void)rl_epoch_cache_assign(&log->epochs, leader_epoch, log->end_offset);
 }
 
 int32_t rl_log_epoch_of(const struct rl_log *log, int64_t offset)

@@ -80,11 +80,16 @@ struct rl_log_events {
     void (*on_trimmed)(void *arg);      /* log_start_offset rose (retention, rl_log_trim) */
 };
 
-/* Helper.  Create the directory of a new, empty partition so that it survives a power cut, up
- * to but not including the sync of data_dir itself (the caller syncs that once for many).
- * RL_EEXIST: there already with the same topic id (fine); RL_ECORRUPT: with another one. */
-rl_status rl_log_create_directory(struct rl_disk *disk, const char *data_dir,
-                                  const struct rl_log_identity *identity);
+struct rl_log_creation {
+    struct rl_log_identity identity;
+    rl_status status;                   /* RL_EEXIST: there already, with batches of the same topic (fine);
+                                           RL_ECORRUPT: of another one */
+};
+/* Helper.  Create the directories of new, empty partitions in data_dir.  RL_OK: those whose status is
+ * RL_OK or RL_EEXIST survive a power cut; otherwise none may.  What is not there, or not finished, can be
+ * created again. */
+rl_status rl_log_create_directories(struct rl_disk *disk, const char *data_dir,
+                                    struct rl_log_creation *creations, uint32_t count);
 /* Helper.  Delete a partition's directory: renamed to *.deleted first, then emptied. */
 rl_status rl_log_delete_directory(struct rl_disk *disk, const char *data_dir,
                                   const struct rl_log_identity *identity);

@@ -25,47 +25,7 @@
 enum { MAGIC = 0x726c7374, VERSION = 1, HEADER_BYTES = 16, RUNNING = 1, STOPPED = 2,
        STATE_BYTES_MAX = 4096, IDENTITY_BYTES = 512 };
 
-/* ---- a partition's directory ---- */
-
-rl_status rl_log_create_directory(struct rl_disk *disk, const char *data_dir,
-                                  const struct rl_log_identity *identity)
-{
-    char directory[RL_PATH_BYTES], path[RL_PATH_BYTES];
-    struct rl_uuid topic_id;
-    int fd;
-
-    rl_partition_path(data_dir, identity->topic, identity->partition, directory);
-    rl_status status = rl_disk_make_directory(disk, directory);
-    if (status == RL_EEXIST) {
-        status = rl_partition_metadata_load(disk, directory, &topic_id);
-        if (status == RL_OK)
-            return rl_uuid_equal(topic_id, identity->topic_id) ? RL_EEXIST : RL_ECORRUPT;
-        if (status != RL_ENOTFOUND)
-            return status;
-        /* Creation was interrupted before the metadata was there: nothing was ever appended,
-         * unless somebody took the file away: then there are batches, and we keep off. */
-        rl_segment_path(directory, 0, ".log", path);
-        uint64_t bytes = 0;
-        status = rl_disk_open(disk, path, 0, &fd);
-        if (status == RL_OK) {
-            status = rl_disk_size(disk, fd, &bytes);
-            rl_disk_close(disk, fd);
-        }
-        if (status != RL_OK && status != RL_ENOTFOUND)
-            return status;
-        if (bytes > 0)
-            return RL_ECORRUPT;
-    } else if (status != RL_OK) {
-        return status;
-    }
-    rl_segment_path(directory, 0, ".log", path);
-    status = rl_disk_open(disk, path, RL_OPEN_WRITE | RL_OPEN_CREATE, &fd);
-    if (status != RL_OK)
-        return status;
-    rl_disk_close(disk, fd);
-    status = rl_partition_metadata_store(disk, directory, identity->topic_id);
-    return status == RL_OK ? rl_disk_sync_directory(disk, directory) : status;
-}
+/* ---- the end of a partition's directory ---- */
 
 struct names {
     struct rl_text files;               /* names, each with its NUL */

@@ -17,13 +17,15 @@ struct open {
     struct rl_recovery recovery;
     void (*done)(void *arg, rl_status status, struct rl_log *log);
     void *arg;
-    char directory[RL_PATH_BYTES];
 };
 
 static void run_open(struct rl_op *op)
 {
     struct open *open = op->arg;
+    char directory[RL_PATH_BYTES];      /* here: thousands of logs may be on their way at once */
 
+    rl_log_directory(open->log, directory);
+    open->recovery.directory = directory;
     op->status = rl_recovery_run(&open->recovery);
 }
 
@@ -119,9 +121,8 @@ void rl_log_open(struct rl_shard *shard, const struct rl_log_identity *identity,
     open->log = log;
     open->done = done;
     open->arg = arg;
-    rl_log_directory(log, open->directory);
     open->recovery = (struct rl_recovery){
-        .disk = shard->disk, .directory = open->directory, .topic_id = identity->topic_id,
+        .disk = shard->disk, .topic_id = identity->topic_id,
         .same_mount = start.same_mount, .flushed = start.flushed,
         .sync_failed = start.sync_failed, .cut_offset = INT64_MAX,
         .index_interval_bytes = config->index_interval_bytes, .wall_ms = shard->wall_ms,

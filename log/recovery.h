@@ -61,7 +61,9 @@ rl_status rl_recovery_mark_sync_failed(struct rl_disk *disk, const char *directo
 /* partition.metadata, Kafka's text.  RL_ENOTFOUND; RL_ECORRUPT: not readable. */
 rl_status rl_partition_metadata_load(struct rl_disk *disk, const char *directory,
                                      struct rl_uuid *ret_topic_id);
-rl_status rl_partition_metadata_store(struct rl_disk *disk, const char *directory,
+void rl_partition_metadata_path(const char *directory, char *path);
+/* Overwrites it in place and does not sync. */
+rl_status rl_partition_metadata_write(struct rl_disk *disk, const char *directory,
                                       struct rl_uuid topic_id);
 
 #endif

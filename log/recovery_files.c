@@ -135,7 +135,7 @@ rl_status rl_recovery_mark_sync_failed(struct rl_disk *disk, const char *directo
 
 enum { METADATA_BYTES_MAX = 4096 };
 
-static void metadata_path(const char *directory, char *path)
+void rl_partition_metadata_path(const char *directory, char *path)
 {
     snprintf(path, RL_PATH_BYTES, "%s/partition.metadata", directory);
 }
@@ -147,7 +147,7 @@ rl_status rl_partition_metadata_load(struct rl_disk *disk, const char *directory
     struct rl_text file = { 0 };
     char path[RL_PATH_BYTES];
 
-    metadata_path(directory, path);
+    rl_partition_metadata_path(directory, path);
     rl_status status = rl_side_file_load(disk, path, METADATA_BYTES_MAX, &file);
     if (status == RL_OK) {
         const char *text = rl_text_string(&file);
@@ -166,7 +166,7 @@ rl_status rl_partition_metadata_load(struct rl_disk *disk, const char *directory
     return status;
 }
 
-rl_status rl_partition_metadata_store(struct rl_disk *disk, const char *directory,
+rl_status rl_partition_metadata_write(struct rl_disk *disk, const char *directory,
                                       struct rl_uuid topic_id)
 {
     struct rl_text file = { 0 };
@@ -174,8 +174,8 @@ rl_status rl_partition_metadata_store(struct rl_disk *disk, const char *director
 
     rl_uuid_format(topic_id, text);
     rl_text_printf(&file, "version: 0\ntopic_id: %s\n", text);
-    metadata_path(directory, path);
-    rl_status status = rl_side_file_store(disk, path, rl_text_slice(&file), true);
+    rl_partition_metadata_path(directory, path);
+    rl_status status = rl_side_file_extend(disk, path, 0, rl_text_slice(&file), false);
     rl_text_done(&file);
     return status;
 }

@@ -16,6 +16,7 @@ struct apply {                          /* one image on its way */
     uint32_t outstanding;               /* partitions and jobs not finished, and 1 while starting */
     struct rl_op job;                   /* directories of CREATING topics */
     struct rl_list creating;            /* partitions whose directories the job makes */
+    uint32_t creating_count;
     struct rl_topic_failure *failures;  /* directories that could not be made or deleted */
     uint32_t failure_count, failure_capacity;
     rl_applied_fn *done;

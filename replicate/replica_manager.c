@@ -1,7 +1,7 @@
 /* replicate/replica_manager.c — the partitions of one shard follow the metadata image.
  *
  * Happy path of an apply: topics that are new here get their partitions; where the topic is still
- * CREATING, one helper job makes all the directories and syncs the data directory once; then each
+ * CREATING, one helper job makes all the directories and syncs them together; then each
  * log is opened; the apply is done when the last one answered.  Removed topics lose their
  * partitions at once (requests see them gone) and their files when the log is closed.
  *
@@ -244,13 +244,18 @@ static void create_run(struct rl_op *op)
 {
     struct apply *a = op->arg;
     struct replica_manager *m = a->manager;
+    struct rl_log_creation *creations = rl_alloc_zero(a->creating_count, sizeof *creations);
+    uint32_t count = 0;
+    RL_LIST_EACH(link, &a->creating)
+        creations[count++].identity = rl_replica_identity(RL_LIST_ENTRY(link, struct replica, creating_link));
+    op->status = rl_log_create_directories(m->shard->disk, m->options.data_dir, creations, count);
+    count = 0;
     RL_LIST_EACH(link, &a->creating) {
-        struct replica *r = RL_LIST_ENTRY(link, struct replica, creating_link);
-        struct rl_log_identity identity = rl_replica_identity(r);
-        rl_status status = rl_log_create_directory(m->shard->disk, m->options.data_dir, &identity);
-        r->directory_status = status == RL_EEXIST ? RL_OK : status;
+        rl_status status = creations[count++].status;
+        RL_LIST_ENTRY(link, struct replica, creating_link)->directory_status =
+            status == RL_EEXIST ? RL_OK : status;
     }
-    op->status = rl_disk_sync_directory(m->shard->disk, m->options.data_dir);
+    rl_free(creations);
 }
 
 static void create_done(struct rl_op *op)
@@ -269,6 +274,12 @@ static void create_done(struct rl_op *op)
     apply_release(a);
 }
 
+static void apply_creates(struct apply *a, struct replica *r)
+{
+    rl_list_push_back(&a->creating, &r->creating_link);
+    a->creating_count++;
+}
+
 static void replica_create(struct apply *a, const struct rl_topic *topic, int32_t index)
 {
     struct replica_manager *m = a->manager;
@@ -279,7 +290,7 @@ static void replica_create(struct apply *a, const struct rl_topic *topic, int32_
     rl_table_put(&m->by_key, rl_slice_of(r->key, sizeof r->key), r);
     rl_list_push_back(&m->replicas, &r->link);
     if (topic->state == RL_TOPIC_CREATING && index >= topic->partitions_made)
-        rl_list_push_back(&a->creating, &r->creating_link);
+        apply_creates(a, r);
     else
         replica_open(r);
 }
@@ -297,7 +308,7 @@ static void replica_make_again(struct apply *a, struct replica *r)
     r->apply = a;
     r->opening = true;
     a->outstanding++;
-    rl_list_push_back(&a->creating, &r->creating_link);
+    apply_creates(a, r);
 }
 
 static void replica_follow(struct replica *r, const struct rl_topic *topic)

@@ -103,7 +103,8 @@ static struct bench_log *bench_log_create(void)
     b->mem = rl_mem_create(1);
     b->disk = rl_mem_disk(b->mem);
     RL_ASSERT(rl_disk_make_directory(b->disk, DATA_DIR) == RL_OK);
-    RL_ASSERT(rl_log_create_directory(b->disk, DATA_DIR, &log_identity) == RL_OK);
+    struct rl_log_creation creation = { .identity = log_identity };
+    RL_ASSERT(rl_log_create_directories(b->disk, DATA_DIR, &creation, 1) == RL_OK);
     RL_ASSERT(rl_log_directory_start(b->disk, DATA_DIR, &start) == RL_OK);
     struct rl_shard_set_options options = { .shard_count = 1, .backend = &rl_backend_mem, .disk = b->disk };
     RL_ASSERT(rl_shard_set_create(&options, &b->set) == RL_OK);

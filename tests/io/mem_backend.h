@@ -88,6 +88,8 @@ void rl_mem_disk_fail(struct rl_disk *disk, enum rl_mem_call call, uint32_t afte
 void rl_mem_disk_fail_write(struct rl_disk *disk, uint32_t after, size_t bytes, rl_status status);
 /* The sync number `after` from now keeps only the first `bytes` bytes of what was not synced. */
 void rl_mem_disk_fail_sync(struct rl_disk *disk, uint32_t after, size_t bytes, rl_status status);
+/* This disk cannot sync everything by one call. */
+void rl_mem_disk_no_sync_all(struct rl_disk *disk);
 /* No failure waits any more. */
 void rl_mem_disk_heal(struct rl_disk *disk);
 /* Calls so far. */

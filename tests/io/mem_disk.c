@@ -341,6 +341,11 @@ void rl_mem_disk_fail_sync(struct rl_disk *disk, uint32_t after, size_t bytes, r
                                             .partial = true, .bytes = bytes }, after);
 }
 
+void rl_mem_disk_no_sync_all(struct rl_disk *disk)
+{
+    mem_disk_of(disk)->no_sync_all = true;
+}
+
 void rl_mem_disk_heal(struct rl_disk *disk)
 {
     mem_disk_of(disk)->fault_count = 0;
@@ -640,6 +645,28 @@ static rl_status mem_make_directory(struct rl_disk *rl_disk, const char *path)
     return RL_OK;
 }
 
+/* The names the directory has now are on the device.  Mostly something was added, and that is all. */
+static void mem_names_sync(struct mem_disk *disk, struct mem_node *node)
+{
+    const struct mem_names *live = &node->live_names, *durable = &node->durable_names;
+
+    if (mem_names_common(durable, live) < durable->count)
+        mem_names_copy(disk, &node->durable_names, &node->live_names);
+    for (uint32_t i = durable->count; i < live->count; i++)
+        mem_names_add_entry(&node->durable_names, &live->entries[i]);
+}
+
+static void mem_tree_sync(struct mem_disk *disk, struct mem_node *node)
+{
+    if (!node->directory) {
+        mem_node_sync(node);
+        return;
+    }
+    mem_names_sync(disk, node);
+    for (uint32_t i = 0; i < node->live_names.count; i++)
+        mem_tree_sync(disk, node->live_names.entries[i].node);
+}
+
 static rl_status mem_sync_directory(struct rl_disk *rl_disk, const char *path)
 {
     struct mem_disk *disk = mem_disk_of(rl_disk);
@@ -650,13 +677,21 @@ static rl_status mem_sync_directory(struct rl_disk *rl_disk, const char *path)
         status = mem_path_directory(disk, path, &node);
     if (status != RL_OK)
         return status;
-    /* Mostly something was added, and that is all. */
-    const struct mem_names *live = &node->live_names, *durable = &node->durable_names;
-    if (mem_names_common(durable, live) < durable->count)
-        mem_names_copy(disk, &node->durable_names, &node->live_names);
-    for (uint32_t i = durable->count; i < live->count; i++)
-        mem_names_add_entry(&node->durable_names, &live->entries[i]);
+    mem_names_sync(disk, node);
     return RL_OK;
+}
+
+static rl_status mem_sync_all(struct rl_disk *rl_disk, int fd)
+{
+    struct mem_disk *disk = mem_disk_of(rl_disk);
+
+    RL_ASSERT(mem_file_of(disk, fd)->node != NULL);
+    if (disk->no_sync_all)
+        return RL_EUNSUPPORTED;
+    rl_status status = mem_fault_status(disk, RL_MEM_SYNC_DIRECTORY);
+    if (status == RL_OK)
+        mem_tree_sync(disk, disk->root);
+    return status;
 }
 
 static rl_status mem_list(struct rl_disk *rl_disk, const char *path, rl_disk_entry_fn *entry, void *arg)
@@ -732,6 +767,7 @@ struct rl_disk *mem_disk_create(struct rl_mem *mem, struct rl_list *disks)
         .make_directory = mem_make_directory,
         .remove_directory = mem_remove_directory,
         .sync_directory = mem_sync_directory,
+        .sync_all = mem_sync_all,
         .list = mem_list,
         .lock = mem_lock,
         .free_bytes = mem_free_bytes,

@@ -64,6 +64,7 @@ struct mem_disk {
     uint32_t file_count, file_capacity, open_count;
     uint64_t capacity_bytes, used_bytes;
     bool not_resident;
+    bool no_sync_all;
     uint32_t boots;
     uint32_t node_next;
     uint64_t calls[RL_MEM_CALLS];

@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         data += 4 + count;
     }
     if (rl_disk_make_directory(disk, DIRECTORY) != RL_OK ||
-        rl_partition_metadata_store(disk, DIRECTORY, (struct rl_uuid){ { 0 } }) != RL_OK)
+        rl_partition_metadata_write(disk, DIRECTORY, (struct rl_uuid){ { 0 } }) != RL_OK)
         abort();
     store(disk);
     check(disk, bytes % 2 == 0);

@@ -95,6 +95,10 @@ static rl_status cut_sync_directory(struct rl_disk *disk, const char *path)
 {
     return is_cut() ? RL_EIO : cut->inner->sync_directory(disk, path);
 }
+static rl_status cut_sync_all(struct rl_disk *disk, int fd)
+{
+    return is_cut() ? RL_EIO : cut->inner->sync_all(disk, fd);
+}
 static rl_status cut_list(struct rl_disk *disk, const char *path, rl_disk_entry_fn *entry, void *arg)
 {
     return cut->dead ? RL_EIO : cut->inner->list(disk, path, entry, arg);
@@ -115,7 +119,7 @@ static const struct rl_disk_table cut_table = {
     .truncate = cut_truncate, .allocate = cut_allocate, .size = cut_size, .rename = cut_rename,
     .unlink = cut_unlink, .make_directory = cut_make_directory,
     .remove_directory = cut_remove_directory, .sync_directory = cut_sync_directory,
-    .list = cut_list, .free_bytes = cut_free_bytes, .identity = cut_identity,
+    .sync_all = cut_sync_all, .list = cut_list, .free_bytes = cut_free_bytes, .identity = cut_identity,
 };
 
 /* ---- the broker ---- */
@@ -201,6 +205,14 @@ static void drop_line(void *arg, enum rl_log_level level, const char *line, size
     (void)bytes;
 }
 
+rl_status fixture_create_directory(struct fixture *f)
+{
+    struct rl_log_creation creation = { .identity = f->identity };
+    rl_status status = rl_log_create_directories(f->mem_disk, FIXTURE_DATA_DIR, &creation, 1);
+
+    return status == RL_OK ? creation.status : status;
+}
+
 void fixture_init(struct fixture *f)
 {
     if (getenv("RL_TEST_LOG") == NULL)
@@ -222,8 +234,7 @@ void fixture_init(struct fixture *f)
     f->mem_disk = rl_mem_disk(f->mem);
     cr_assert_eq(rl_disk_make_directory(f->mem_disk, FIXTURE_DATA_DIR), RL_OK);
     cr_assert_eq(rl_disk_sync_directory(f->mem_disk, ""), RL_OK);
-    cr_assert_eq(rl_log_create_directory(f->mem_disk, FIXTURE_DATA_DIR, &f->identity), RL_OK);
-    cr_assert_eq(rl_disk_sync_directory(f->mem_disk, FIXTURE_DATA_DIR), RL_OK);
+    cr_assert_eq(fixture_create_directory(f), RL_OK);
     start_broker(f);
 }
 

@@ -79,6 +79,8 @@ struct fixture {
 #define FIXTURE_DIRECTORY "data/topic-3"
 
 /* Everything started, the partition created, no log open. */
+/* The directory of f->identity, made anew or as it is: its own status. */
+rl_status fixture_create_directory(struct fixture *f);
 void fixture_init(struct fixture *f);
 void fixture_done(struct fixture *f);
 /* Stop the broker without a word, then start it again: after a power cut or a kill. */

@@ -186,11 +186,11 @@ Test(log_damage, a_partition_of_another_topic_is_refused)
     uint8_t *text = fixture_file_load(&f, metadata, &size_after);
     cr_assert_eq(rl_disk_unlink(f.mem_disk, metadata), RL_OK);
     cr_assert_eq(fixture_open(&f), RL_ECORRUPT);
-    cr_assert_eq(rl_log_create_directory(f.mem_disk, FIXTURE_DATA_DIR, &f.identity), RL_ECORRUPT);
+    cr_assert_eq(fixture_create_directory(&f), RL_ECORRUPT);
     fixture_file_store(&f, metadata, "version: 0\ntopic_id: ???\n", 25);
     cr_assert_eq(fixture_open(&f), RL_ECORRUPT);
     fixture_file_store(&f, metadata, text, size_after);
-    cr_assert_eq(rl_log_create_directory(f.mem_disk, FIXTURE_DATA_DIR, &f.identity), RL_EEXIST);
+    cr_assert_eq(fixture_create_directory(&f), RL_EEXIST);
     uint8_t *after = fixture_file_load(&f, path, &size_after);
     cr_assert_eq(size, size_after);
     cr_assert_eq(memcmp(before, after, size), 0);

@@ -40,9 +40,9 @@ static bool marked;                     /* a sync failed before this start */
 
 static void leave_mark(struct rl_disk *disk)
 {
-    struct rl_log_identity identity = { .topic_id = { { 1, 2, 3 } }, .topic = "topic" };
+    struct rl_log_creation creation = { .identity = { .topic_id = { { 1, 2, 3 } }, .topic = "topic" } };
     int fd;
-    cr_assert_eq(rl_log_create_directory(disk, DATA_DIR, &identity), RL_OK);
+    cr_assert_eq(rl_log_create_directories(disk, DATA_DIR, &creation, 1), RL_OK);
     cr_assert_eq(rl_disk_open(disk, DATA_DIR "/topic-0/sync-failed", RL_OPEN_WRITE | RL_OPEN_CREATE, &fd), RL_OK);
     rl_disk_close(disk, fd);
 }
@@ -606,11 +606,11 @@ Test(partition, a_removed_topic_is_gone_with_its_files)
 Test(partition, files_of_an_interrupted_deletion_go_although_nothing_was_opened)
 {
     rig_start(true, INT64_MAX);
-    struct rl_log_identity leftover = { .topic_id = { { 9 } }, .topic = "leftover" };
-    cr_assert_eq(rl_log_create_directory(rig.disk, DATA_DIR, &leftover), RL_OK);
+    struct rl_log_creation leftover = { .identity = { .topic_id = { { 9 } }, .topic = "leftover" } };
+    cr_assert_eq(rl_log_create_directories(rig.disk, DATA_DIR, &leftover, 1), RL_OK);
     struct rl_topic deleting = rig.topic;
-    deleting.id = leftover.topic_id;
-    deleting.name = leftover.topic;
+    deleting.id = leftover.identity.topic_id;
+    deleting.name = leftover.identity.topic;
     rig.applied = false;
     rl_self = rig.shard;
     const struct rl_topic *removed[] = { &deleting };

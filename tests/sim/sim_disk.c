@@ -309,6 +309,22 @@ static rl_status disk_sync_directory(struct rl_disk *d, const char *path)
     return status;
 }
 
+static rl_status disk_sync_all(struct rl_disk *d, int fd)
+{
+    struct sim_disk *disk = mine();
+    bool last = note(RL_MEM_SYNC_DIRECTORY, (uint64_t)fd, 0, true);
+
+    LAST_BEFORE(last);
+    if (fails(disk->faults.other, SIM_FAIL_OTHER))
+        return RL_EIO;
+    rl_status status = disk->inner->sync_all(d, fd);
+    for (uint32_t i = disk->unmarked_count; i-- > 0 && status == RL_OK;)
+        if (disk->unmarked[i].made)
+            disk->unmarked[i] = disk->unmarked[--disk->unmarked_count];
+    LAST_AFTER(last);
+    return status;
+}
+
 static rl_status disk_list(struct rl_disk *d, const char *path, rl_disk_entry_fn *entry, void *arg)
 {
     note(RL_MEM_LIST, 0, 0, false);
@@ -347,7 +363,7 @@ void sim_disk_install(struct sim *sim)
         .sync = disk_sync, .truncate = disk_truncate, .allocate = disk_allocate,
         .size = disk_size, .rename = disk_rename, .unlink = disk_unlink,
         .make_directory = disk_make_directory, .remove_directory = disk_remove_directory,
-        .sync_directory = disk_sync_directory, .list = disk_list, .lock = disk_lock,
+        .sync_directory = disk_sync_directory, .sync_all = disk_sync_all, .list = disk_list, .lock = disk_lock,
         .free_bytes = disk_free_bytes, .identity = disk_identity,
     };
 
