@@ -208,8 +208,21 @@ void rl_tail_read(struct rl_log *log, struct rl_log_read *read)
 
 /* ---- eviction ---- */
 
+/* A buffer lives as long as one of its runs: the next one takes over what the first was charged. */
+static void pass_charge_on(struct rl_log_manager *manager, struct rl_tail_run *run)
+{
+    if (run->in_manager.next == &manager->runs)
+        return;
+    struct rl_tail_run *next = RL_LIST_ENTRY(run->in_manager.next, struct rl_tail_run, in_manager);
+    if (next->buffer != run->buffer)
+        return;
+    next->charge_bytes += run->charge_bytes;
+    run->charge_bytes = 0;
+}
+
 static void free_run(struct rl_log_manager *manager, struct rl_tail_run *run)
 {
+    pass_charge_on(manager, run);
     manager->tail_used_bytes -= run->charge_bytes;
     rl_list_remove(&run->in_manager);
     if (manager->tail_charged_buffer == run->buffer)
