@@ -174,6 +174,7 @@ static void metadata_answer_topic(const struct metadata *m, const struct rl_topi
     if (topic == NULL)
         return;
     answer->name = rl_slice_of_string(topic->name);
+    answer->is_internal = rl_topics_is_internal(answer->name);
     answer->topic_id = topic->id;
     answer->partitions = metadata_share(shares, topic)->items;
     answer->partitions_count = topic_partitions_shown(topic);

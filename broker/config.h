@@ -90,7 +90,14 @@ struct rl_config {
     /* Both at most RL_CONFIG_TIME_MS_MAX, so that they may be turned into nanoseconds. */
     int64_t connections_max_idle_ms;    /* negative: never closed for idleness */
     int64_t log_retention_check_interval_ms;
+    int64_t offsets_retention_check_interval_ms;        /* likewise */
     int32_t producer_id_expiration_ms;
+    int32_t group_initial_rebalance_delay_ms;
+    int32_t group_min_session_timeout_ms, group_max_session_timeout_ms;
+    int32_t group_max_size;
+    int32_t offset_metadata_max_bytes;
+    int32_t offsets_retention_minutes;
+    int32_t offsets_topic_num_partitions, offsets_topic_segment_bytes;
     struct rl_log_config log;           /* a topic without overrides */
     /* ringlog.* */
     int32_t shards;                     /* 1..RL_SHARDS_MAX */

@@ -247,6 +247,15 @@ static const struct {
     FIELD("queued.max.request.bytes", queued_max_request_bytes),
     FIELD("connections.max.idle.ms", connections_max_idle_ms),
     FIELD("log.retention.check.interval.ms", log_retention_check_interval_ms),
+    FIELD("group.initial.rebalance.delay.ms", group_initial_rebalance_delay_ms),
+    FIELD("group.max.session.timeout.ms", group_max_session_timeout_ms),
+    FIELD("group.max.size", group_max_size),
+    FIELD("group.min.session.timeout.ms", group_min_session_timeout_ms),
+    FIELD("offset.metadata.max.bytes", offset_metadata_max_bytes),
+    FIELD("offsets.retention.check.interval.ms", offsets_retention_check_interval_ms),
+    FIELD("offsets.retention.minutes", offsets_retention_minutes),
+    FIELD("offsets.topic.num.partitions", offsets_topic_num_partitions),
+    FIELD("offsets.topic.segment.bytes", offsets_topic_segment_bytes),
     FIELD("producer.id.expiration.ms", producer_id_expiration_ms),
     FIELD("ringlog.shards", shards),
     FIELD("ringlog.log.min.free.bytes", log_min_free_bytes),
@@ -296,6 +305,8 @@ static void fill_fields(struct rl_config *config)
         RL_MIN(config->connections_max_idle_ms, RL_CONFIG_TIME_MS_MAX);
     config->log_retention_check_interval_ms =
         RL_MIN(config->log_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
+    config->offsets_retention_check_interval_ms =
+        RL_MIN(config->offsets_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
     config->max_connections_per_ip_overrides = text_of(config, "max.connections.per.ip.overrides");
     finish_request_memory(config);
     const char *rack = text_of(config, "broker.rack");

@@ -39,6 +39,16 @@ void *rl_request_alloc(struct rl_request *request, size_t count, size_t bytes);
 /* The handlers, one file each (broker/api_*.c).  A client that asked is answered per topic and
  * partition: one bad partition never fails the others. */
 void rl_api_find_coordinator(struct rl_request *request, const void *message);
+void rl_api_join_group(struct rl_request *request, const void *message);
+void rl_api_sync_group(struct rl_request *request, const void *message);
+void rl_api_heartbeat(struct rl_request *request, const void *message);
+void rl_api_leave_group(struct rl_request *request, const void *message);
+void rl_api_offset_commit(struct rl_request *request, const void *message);
+void rl_api_offset_fetch(struct rl_request *request, const void *message);
+void rl_api_describe_groups(struct rl_request *request, const void *message);
+void rl_api_list_groups(struct rl_request *request, const void *message);
+void rl_api_delete_groups(struct rl_request *request, const void *message);
+void rl_api_offset_delete(struct rl_request *request, const void *message);
 void rl_api_produce(struct rl_request *request, const void *message);
 void rl_api_fetch(struct rl_request *request, const void *message);
 void rl_api_list_offsets(struct rl_request *request, const void *message);

@@ -12,8 +12,10 @@
 #include "broker/server.h"
 #include "broker/broker.h"
 #include "broker/fetch_session.h"
+#include "broker/groups.h"
 #include "broker/data_directory.h"
 #include "broker/settings.h"
+#include "coordinate/coordinator.h"
 #include "core/clock.h"
 #include "core/logger.h"
 #include "core/memory.h"
@@ -136,6 +138,7 @@ static void stop_controller(struct rl_shard *shard, struct server *s)
 
 static void visit_drain(struct rl_shard *shard, struct server_visit *v)
 {
+    rl_coordinator_stop_serving(shard); /* who waits for a rebalance is answered */
     rl_net_drain(shard, DRAIN_GRACE_NS, visit_done, v);
 }
 
@@ -267,6 +270,20 @@ static void on_all_noted(struct rl_shard *shard, struct server *s)
     rl_submit(shard, &s->recovered_job);
 }
 
+static void visit_load_groups(struct rl_shard *shard, struct server_visit *v)
+{
+    rl_coordinator_load(shard);
+    visit_done(v);
+}
+
+static void on_groups_loading(struct rl_shard *shard, struct server *s)
+{
+    if (s->prove_mount)
+        server_round(shard, s, visit_note_sound, on_all_noted);
+    else
+        server_begin_listening(shard, s);
+}
+
 static void on_controller_started(void *arg, rl_status status)
 {
     struct server *s = arg;
@@ -278,10 +295,7 @@ static void on_controller_started(void *arg, rl_status status)
         rl_shard_set_stop(s->broker.shards);
         return;
     }
-    if (s->prove_mount)
-        server_round(shard, s, visit_note_sound, on_all_noted);
-    else
-        server_begin_listening(shard, s);
+    server_round(shard, s, visit_load_groups, on_groups_loading);
 }
 
 static void server_boot(struct rl_shard *shard, struct rl_msg *msg)
@@ -293,6 +307,7 @@ static void server_boot(struct rl_shard *shard, struct rl_msg *msg)
         .build = rl_settings_build,
         .free = rl_settings_free,
         .applied = rl_settings_applied,
+        .removed = rl_groups_forget_topics,
         .arg = &s->broker,
         /* On the same mount nothing is lost that anybody could have read. */
         .unclean_start = !s->log_start.clean && !s->log_start.same_mount,
@@ -315,8 +330,11 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     struct server *s = arg;
     const struct rl_config *c = s->config;
     shard->context[RL_CONTEXT_BROKER] = &s->broker;
-    /* The log's end-of-turn hook comes before net's: what is written in a turn is answered in it. */
-    rl_status status = rl_log_manager_start(shard, &(struct rl_log_manager_options){
+    /* End-of-turn hooks: groups hand over what they write, logs write it, net sends the answers. */
+    rl_status status = rl_groups_start(shard, c);
+    if (status != RL_OK)
+        return status;
+    status = rl_log_manager_start(shard, &(struct rl_log_manager_options){
         .data_dir = c->data_dir,
         .tail_bytes = (size_t)c->log_tail_bytes / shard->count,
         .producer_id_expiration_ms = c->producer_id_expiration_ms,
@@ -357,6 +375,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
     s->logs_unsound[shard->index] = !rl_log_manager_is_sound(shard);
     rl_net_stop(shard);                 /* gives back what the logs have lent */
     rl_fetch_sessions_stop(shard);
+    rl_coordinator_stop(shard);
     rl_log_manager_stop(shard);
 }
 

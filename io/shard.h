@@ -41,7 +41,7 @@ struct rl_timer {
 
 /* What the folders above keep per shard; each sets its own pointer when it starts. */
 enum rl_shard_context { RL_CONTEXT_NET, RL_CONTEXT_LOG, RL_CONTEXT_METADATA, RL_CONTEXT_REPLICATE,
-                        RL_CONTEXT_BROKER, RL_CONTEXT_FETCH_SESSIONS, RL_CONTEXT_COUNT };
+                        RL_CONTEXT_COORDINATE, RL_CONTEXT_BROKER, RL_CONTEXT_FETCH_SESSIONS, RL_CONTEXT_COUNT };
 
 typedef void rl_shard_hook_fn(struct rl_shard *shard, void *arg);
 

@@ -186,6 +186,7 @@ void rl_controller_start(struct rl_shard *shard, const struct rl_controller_opti
         c->shards[i].shard = rl_shard_peer(shard, i);
         c->shards[i].controller = c;
         c->shards[i].settings_applied = options->applied;
+        c->shards[i].topics_removed = options->removed;
         rl_list_init(&c->shards[i].producer_calls);
     }
     rl_metadata_store_open(shard, options->metadata_url, on_opened, c);

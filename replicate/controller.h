@@ -44,6 +44,10 @@ typedef void rl_topic_resolve_fn(void *arg, const void *settings,
                                  const struct rl_topic_override *overrides,
                                  uint32_t override_count, struct rl_log_config *ret_config);
 
+/* Each shard: these topics are deleted and in its image no more; lent during the call. */
+typedef void rl_topics_removed_fn(struct rl_shard *shard, const struct rl_topic *const *removed,
+                                  uint32_t count);
+
 struct rl_controller_options {
     const char *metadata_url;           /* "local:DIR" */
     rl_topic_resolve_fn *resolve;
@@ -51,6 +55,7 @@ struct rl_controller_options {
     rl_settings_build_fn *build;
     rl_settings_free_fn *free;
     rl_settings_applied_fn *applied;
+    rl_topics_removed_fn *removed;      /* or NULL */
     void *arg;                          /* of resolve, build and free */
     bool unclean_start;                 /* raise the leader epochs */
 };

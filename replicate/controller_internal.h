@@ -33,6 +33,7 @@ struct rl_metadata_shard {
     struct rl_controller *controller;   /* shard 0 only */
 
     rl_settings_applied_fn *settings_applied;
+    rl_topics_removed_fn *topics_removed;
 
     /* this shard only */
     int64_t producer_id_next, producer_id_end;          /* what is left of its block */

@@ -197,6 +197,8 @@ static void on_publish(struct rl_shard *shard, struct rl_msg *msg)
     shard->context[RL_CONTEXT_METADATA] = local;
     if (local->settings_applied != NULL && local->image->settings != settings)
         local->settings_applied(shard, local->image->settings);
+    if (local->topics_removed != NULL && local->publish_removed_count > 0)
+        local->topics_removed(shard, local->publish_removed, local->publish_removed_count);
     rl_replica_manager_apply(shard, local->image, local->publish_removed,
                              local->publish_removed_count, on_applied, local);
 }

@@ -14,7 +14,7 @@
 
 struct admin_fixture admin;
 
-/* ---- the data path, which these tests never ask ---- */
+/* ---- data and groups, which these tests never ask for ---- */
 
 static void unexpected(struct rl_request *request, const void *message)
 {
@@ -22,40 +22,26 @@ static void unexpected(struct rl_request *request, const void *message)
     rl_request_close(request);
 }
 
-void rl_api_produce(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
+#define UNEXPECTED(api) \
+    void rl_api_##api(struct rl_request *request, const void *message) { unexpected(request, message); }
 
-void rl_api_fetch(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
-
-void rl_api_list_offsets(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
-
-void rl_api_offset_for_leader_epoch(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
-
-void rl_api_delete_records(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
-
-void rl_api_describe_log_dirs(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
-
-void rl_api_describe_producers(struct rl_request *request, const void *message)
-{
-    unexpected(request, message);
-}
+UNEXPECTED(produce)
+UNEXPECTED(fetch)
+UNEXPECTED(list_offsets)
+UNEXPECTED(offset_for_leader_epoch)
+UNEXPECTED(delete_records)
+UNEXPECTED(describe_log_dirs)
+UNEXPECTED(describe_producers)
+UNEXPECTED(offset_commit)
+UNEXPECTED(offset_fetch)
+UNEXPECTED(join_group)
+UNEXPECTED(heartbeat)
+UNEXPECTED(leave_group)
+UNEXPECTED(sync_group)
+UNEXPECTED(describe_groups)
+UNEXPECTED(list_groups)
+UNEXPECTED(delete_groups)
+UNEXPECTED(offset_delete)
 
 /* ---- the image ---- */
 

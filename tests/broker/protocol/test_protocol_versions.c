@@ -15,15 +15,18 @@ struct announced {
 /* Sorted by key.  Produce 0 to 2 are announced for old librdkafka, and refused. */
 static const struct announced announced[] = {
     { RL_API_PRODUCE, 0, 13 }, { RL_API_FETCH, 4, 18 }, { RL_API_LIST_OFFSETS, 1, 11 },
-    { RL_API_METADATA, 0, 13 }, { RL_API_FIND_COORDINATOR, 0, 0 }, { RL_API_API_VERSIONS, 0, 4 },
+    { RL_API_METADATA, 0, 13 }, { RL_API_OFFSET_COMMIT, 2, 10 }, { RL_API_OFFSET_FETCH, 1, 10 },
+    { RL_API_FIND_COORDINATOR, 0, 6 }, { RL_API_JOIN_GROUP, 0, 9 }, { RL_API_HEARTBEAT, 0, 4 },
+    { RL_API_LEAVE_GROUP, 0, 5 }, { RL_API_SYNC_GROUP, 0, 5 }, { RL_API_DESCRIBE_GROUPS, 0, 6 },
+    { RL_API_LIST_GROUPS, 0, 5 }, { RL_API_API_VERSIONS, 0, 4 },
     { RL_API_CREATE_TOPICS, 2, 7 }, { RL_API_DELETE_TOPICS, 1, 6 },
     { RL_API_DELETE_RECORDS, 0, 2 },
     { RL_API_INIT_PRODUCER_ID, 0, 5 }, { RL_API_OFFSET_FOR_LEADER_EPOCH, 2, 4 },
     { RL_API_DESCRIBE_CONFIGS, 1, 4 }, { RL_API_ALTER_CONFIGS, 0, 2 },
     { RL_API_DESCRIBE_LOG_DIRS, 1, 5 }, { RL_API_CREATE_PARTITIONS, 0, 3 },
-    { RL_API_ELECT_LEADERS, 0, 2 }, { RL_API_INCREMENTAL_ALTER_CONFIGS, 0, 1 },
+    { RL_API_DELETE_GROUPS, 0, 2 }, { RL_API_ELECT_LEADERS, 0, 2 }, { RL_API_INCREMENTAL_ALTER_CONFIGS, 0, 1 },
     { RL_API_ALTER_PARTITION_REASSIGNMENTS, 0, 1 }, { RL_API_LIST_PARTITION_REASSIGNMENTS, 0, 0 },
-    { RL_API_DESCRIBE_CLUSTER, 0, 2 }, { RL_API_DESCRIBE_PRODUCERS, 0, 0 },
+    { RL_API_OFFSET_DELETE, 0, 0 }, { RL_API_DESCRIBE_CLUSTER, 0, 2 }, { RL_API_DESCRIBE_PRODUCERS, 0, 0 },
     { RL_API_LIST_CONFIG_RESOURCES, 0, 1 }, { RL_API_DESCRIBE_TOPIC_PARTITIONS, 0, 0 },
 };
 
@@ -157,15 +160,25 @@ PROTOCOL_TEST(versions, api_that_is_not_announced_closes)
     }
 }
 
-PROTOCOL_TEST(find_coordinator, is_refused_politely)
+/* The first question makes __consumer_offsets; what is no group is refused. */
+PROTOCOL_TEST(find_coordinator, names_this_broker)
 {
     struct client *c = client_open(b);
     struct rl_find_coordinator_request ask;
     rl_find_coordinator_request_init(&ask);
     ask.key = rl_slice_of_string("group");
-    const struct rl_find_coordinator_response *reply = client_call(c, RL_API_FIND_COORDINATOR, 0, &ask);
-    cr_assert_neq(reply->error_code, 0);
-    cr_assert_eq(reply->node_id, -1);
+    ask.coordinator_keys = &ask.key;
+    ask.coordinator_keys_count = 1;
+    for (int16_t version = 0; version <= 6; version++) {
+        ask.key_type = 0;
+        const struct rl_find_coordinator_response *reply = client_call(c, RL_API_FIND_COORDINATOR, version, &ask);
+        cr_assert_eq(version < 4 ? reply->error_code : reply->coordinators[0].error_code, 0);
+        cr_assert_gt(version < 4 ? reply->port : reply->coordinators[0].port, 0);
+        ask.key_type = 1;
+        reply = version < 1 ? NULL : client_call(c, RL_API_FIND_COORDINATOR, version, &ask);
+        if (version >= 1)
+            cr_assert_eq(version < 4 ? reply->error_code : reply->coordinators[0].error_code, 42);
+    }
     client_close(c);
 }
 

@@ -1,0 +1,86 @@
+/* broker/group_scatter.c — requests for groups, sent to the shards that coordinate them. */
+#include "broker/group_scatter.h"
+#include "broker/broker.h"
+#include "coordinate/coordinator.h"
+#include "coordinate/group_id.h"
+#include "replicate/metadata_image.h"
+
+int16_t rl_kafka_error_of_group(enum rl_group_error error)
+{
+    switch (error) {
+    case RL_GROUP_OK:                      return RL_KAFKA_NONE;
+    case RL_GROUP_LOADING:                 return RL_KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
+    case RL_GROUP_NOT_AVAILABLE:           return RL_KAFKA_COORDINATOR_NOT_AVAILABLE;
+    case RL_GROUP_NOT_COORDINATOR:         return RL_KAFKA_NOT_COORDINATOR;
+    case RL_GROUP_INVALID_ID:              return RL_KAFKA_INVALID_GROUP_ID;
+    case RL_GROUP_ID_NOT_FOUND:            return RL_KAFKA_GROUP_ID_NOT_FOUND;
+    case RL_GROUP_UNKNOWN_MEMBER:          return RL_KAFKA_UNKNOWN_MEMBER_ID;
+    case RL_GROUP_ILLEGAL_GENERATION:      return RL_KAFKA_ILLEGAL_GENERATION;
+    case RL_GROUP_INCONSISTENT_PROTOCOL:   return RL_KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+    case RL_GROUP_INVALID_SESSION_TIMEOUT: return RL_KAFKA_INVALID_SESSION_TIMEOUT;
+    case RL_GROUP_REBALANCING:             return RL_KAFKA_REBALANCE_IN_PROGRESS;
+    case RL_GROUP_MEMBER_ID_REQUIRED:      return RL_KAFKA_MEMBER_ID_REQUIRED;
+    case RL_GROUP_MAX_SIZE_REACHED:        return RL_KAFKA_GROUP_MAX_SIZE_REACHED;
+    case RL_GROUP_FENCED_INSTANCE:         return RL_KAFKA_FENCED_INSTANCE_ID;
+    case RL_GROUP_NOT_EMPTY:               return RL_KAFKA_NON_EMPTY_GROUP;
+    case RL_GROUP_SUBSCRIBED_TO_TOPIC:     return RL_KAFKA_GROUP_SUBSCRIBED_TO_TOPIC;
+    case RL_GROUP_METADATA_TOO_LARGE:      return RL_KAFKA_OFFSET_METADATA_TOO_LARGE;
+    case RL_GROUP_ERRORS:                  break;
+    }
+    return RL_KAFKA_UNKNOWN_SERVER_ERROR;
+}
+
+bool rl_group_scatter_add(struct rl_scatter *scatter, struct rl_group_item *item)
+{
+    const struct rl_shard *shard = rl_request_shard(scatter->request);
+    const struct rl_topic *topic = rl_image_find(rl_image_current(shard), rl_slice_of_string(RL_OFFSETS_TOPIC));
+    if (topic == NULL) {
+        item->error = RL_GROUP_NOT_COORDINATOR;
+        return true;
+    }
+    int32_t partition = rl_group_partition(item->group_id, topic->partition_count);
+    if (rl_scatter_add(scatter, rl_partition_home(topic->id, partition, shard->count), &item->item) == RL_OK)
+        return true;
+    rl_request_close(scatter->request);
+    return false;
+}
+
+static void release(struct rl_scatter_call *call)
+{
+    if (--call->outstanding == 0)
+        rl_scatter_call_done(call);
+}
+
+void rl_group_item_done(struct rl_group_item *item)
+{
+    release(item->call);
+}
+
+void rl_group_scatter_run(struct rl_scatter_call *call,
+                          void (*one)(struct rl_group_item *item, struct rl_groups *groups))
+{
+    call->outstanding = 1;
+    for (struct rl_scatter_item *i = call->items, *next; i != NULL; i = next) {
+        struct rl_group_item *item = RL_CONTAINER_OF(i, struct rl_group_item, item);
+        next = i->next;
+        item->call = call;
+        item->error = rl_coordinator_find(call->owner, item->group_id, &item->groups);
+        if (item->error != RL_GROUP_OK)
+            continue;
+        call->outstanding++;
+        one(item, item->groups);
+    }
+    release(call);
+}
+
+static void stop_waiting(struct rl_request *request)
+{
+    rl_scatter_cancel(request->state);
+}
+
+void rl_group_scatter_may_wait(struct rl_request *request, struct rl_scatter *scatter)
+{
+    request->state = scatter;
+    request->on_cancel = stop_waiting;
+    request->on_hurry = stop_waiting;
+}

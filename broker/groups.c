@@ -1,0 +1,24 @@
+/* broker/groups.c — the coordinator of a shard, as the broker's configuration wants it. */
+#include "broker/groups.h"
+#include "coordinate/coordinator.h"
+
+rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config)
+{
+    return rl_coordinator_start(shard, &(struct rl_coordinator_options){
+        .limits = {
+            .session_timeout_min_ms = config->group_min_session_timeout_ms,
+            .session_timeout_max_ms = config->group_max_session_timeout_ms,
+            .size_max = config->group_max_size,
+            .initial_rebalance_delay_ms = RL_MAX(config->group_initial_rebalance_delay_ms, 0),
+        },
+        .offsets_retention_ms = config->offsets_retention_minutes * (int64_t)60000,
+        .check_interval_ms = config->offsets_retention_check_interval_ms,
+        .metadata_bytes_max = config->offset_metadata_max_bytes,
+    });
+}
+
+void rl_groups_forget_topics(struct rl_shard *shard, const struct rl_topic *const *removed, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        rl_coordinator_forget_topic(shard, rl_slice_of_string(removed[i]->name));
+}

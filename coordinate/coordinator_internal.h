@@ -1,0 +1,61 @@
+/* coordinate/coordinator_internal.h — what the files of a coordinator share. */
+#ifndef RL_COORDINATE_COORDINATOR_INTERNAL_H
+#define RL_COORDINATE_COORDINATOR_INTERNAL_H
+
+#include "coordinate/coordinator.h"
+#include "coordinate/offsets_log.h"
+#include "log/log.h"
+#include "replicate/partition.h"
+
+enum rl_slot_state { RL_SLOT_UNREAD, RL_SLOT_LOADING, RL_SLOT_READY };
+
+/* One partition of __consumer_offsets. */
+struct rl_offsets_slot {
+    struct rl_coordinator *coordinator;
+    int32_t partition;
+    struct rl_uuid topic_id;
+    enum rl_slot_state state;
+    bool stale;                         /* to be read again */
+    int32_t leader_epoch;               /* when it was read */
+    struct rl_groups groups;
+    struct rl_offsets_log log;
+    struct rl_log_read read;            /* LOADING */
+    struct rl_msg next_piece;
+    bool read_busy;
+    int64_t next_offset;
+    int64_t load_started_ns;
+    uint64_t records, damaged;
+    struct rl_list link;
+};
+
+struct rl_coordinator {
+    struct rl_shard *shard;
+    struct rl_coordinator_options options;
+    bool serving;
+    struct rl_list slots;
+    struct rl_table by_partition;
+    struct rl_list answers;             /* of this turn */
+    struct rl_list dirty;               /* struct rl_offsets_log */
+    uint32_t stale_count;
+    struct rl_timer check_timer;
+    struct rl_offsets_slot *check_slot; /* expiry goes on here */
+    uint32_t check_left;                /* groups of that slot not yet looked at */
+};
+
+static inline struct rl_coordinator *rl_coordinator_of(const struct rl_shard *shard)
+{
+    return shard->context[RL_CONTEXT_COORDINATE];
+}
+
+/* coordinator.c */
+void rl_slot_mark_stale(struct rl_offsets_slot *slot);
+/* Its partition, if it leads. */
+struct rl_partition *rl_slot_partition(const struct rl_offsets_slot *slot);
+
+/* offsets_load.c: read the partition from its start; ends with READY, or with UNREAD and stale. */
+void rl_slot_load(struct rl_offsets_slot *slot, struct rl_partition *partition);
+
+/* offset_expiry.c */
+void rl_expiry_start(struct rl_coordinator *coordinator);
+
+#endif

@@ -1,0 +1,26 @@
+/* coordinate/group_error.h — why a coordinator refuses.  broker/kafka_error.c has Kafka's numbers. */
+#ifndef RL_COORDINATE_GROUP_ERROR_H
+#define RL_COORDINATE_GROUP_ERROR_H
+
+enum rl_group_error {
+    RL_GROUP_OK,
+    RL_GROUP_LOADING,                   /* its partition of __consumer_offsets is still read */
+    RL_GROUP_NOT_AVAILABLE,             /* no partition to keep it in, for now */
+    RL_GROUP_NOT_COORDINATOR,           /* not here (any more): find the coordinator again */
+    RL_GROUP_INVALID_ID,
+    RL_GROUP_ID_NOT_FOUND,
+    RL_GROUP_UNKNOWN_MEMBER,
+    RL_GROUP_ILLEGAL_GENERATION,
+    RL_GROUP_INCONSISTENT_PROTOCOL,
+    RL_GROUP_INVALID_SESSION_TIMEOUT,
+    RL_GROUP_REBALANCING,
+    RL_GROUP_MEMBER_ID_REQUIRED,        /* not an error: join again with this id (KIP-394) */
+    RL_GROUP_MAX_SIZE_REACHED,
+    RL_GROUP_FENCED_INSTANCE,           /* another member has this instance id now (KIP-345) */
+    RL_GROUP_NOT_EMPTY,
+    RL_GROUP_SUBSCRIBED_TO_TOPIC,
+    RL_GROUP_METADATA_TOO_LARGE,
+    RL_GROUP_ERRORS
+};
+
+#endif

@@ -1,0 +1,123 @@
+/* coordinate/offsets_log.c — the store of one partition of __consumer_offsets: records to batches. */
+#include "coordinate/offsets_log.h"
+#include "coordinate/group_id.h"
+#include "core/logger.h"
+#include "core/memory.h"
+#include "replicate/replica_manager.h"
+
+/* A batch is appended before it grows much beyond this. */
+#define BATCH_BYTES ((size_t)512 << 10)
+
+struct offsets_append {
+    struct rl_partition_append call;
+    struct rl_batch batch;
+    struct rl_buffer *buffer;
+    struct rl_offsets_log *log;
+    struct rl_list writes;
+    struct rl_list link;
+};
+
+static void mark_dirty(struct rl_offsets_log *log)
+{
+    if (!rl_list_linked(&log->link))
+        rl_list_push_back(log->dirty, &log->link);
+}
+
+static void store_add(struct rl_group_store *store, struct rl_slice key, struct rl_slice value)
+{
+    struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
+    rl_batch_writer_add(&log->batch, log->shard->wall_ms, key, value);
+    mark_dirty(log);
+}
+
+static void store_end(struct rl_group_store *store, struct rl_group_write *write)
+{
+    struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
+    rl_list_push_back(&log->writes, &write->link);
+    mark_dirty(log);
+    if (rl_batch_writer_bytes(&log->batch) >= BATCH_BYTES)
+        rl_shard_again(log->shard);
+}
+
+void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, struct rl_uuid topic_id,
+                         int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *))
+{
+    *log = (struct rl_offsets_log){ .store = { store_add, store_end }, .shard = shard, .topic_id = topic_id,
+                                    .partition = partition, .dirty = dirty, .failed = failed };
+    rl_list_init(&log->writes);
+    rl_list_init(&log->appends);
+}
+
+/* True: some of them had been applied before they were written. */
+static bool finish_writes(struct rl_list *writes, rl_status status)
+{
+    bool applied = false;
+    for (struct rl_list *node; (node = rl_list_pop_front(writes)) != NULL;) {
+        struct rl_group_write *write = RL_LIST_ENTRY(node, struct rl_group_write, link);
+        applied |= write->applied;
+        write->done(write, status);
+    }
+    return applied;
+}
+
+static void append_free(struct offsets_append *append)
+{
+    rl_list_remove(&append->link);
+    rl_buffer_unref(append->buffer);
+    rl_free(append);
+}
+
+static void on_appended(struct rl_partition_append *call)
+{
+    struct offsets_append *append = call->arg;
+    struct rl_offsets_log *log = append->log;
+    rl_status status = call->status;
+    finish_writes(&append->writes, status);
+    append_free(append);
+    if (status != RL_OK) {              /* whether it is in the log nobody knows now */
+        RL_WARN_EVERY(10, "coordinate", "%s-%d: committed offsets and groups could not be stored: %s",
+                      RL_OFFSETS_TOPIC, log->partition, rl_status_text(status));
+        log->failed(log);
+    }
+}
+
+static void flush_records(struct rl_offsets_log *log)
+{
+    struct rl_partition *partition = rl_replica_manager_find(log->shard, log->topic_id, log->partition);
+    struct offsets_append *append = rl_alloc_zero(1, sizeof *append);
+    rl_list_init(&append->writes);
+    rl_list_take_all(&append->writes, &log->writes);
+    rl_list_push_back(&log->appends, &append->link);
+    append->log = log;
+    append->buffer = rl_batch_writer_finish(&log->batch, log->shard->index, &append->batch);
+    append->call = (struct rl_partition_append){ .batch = &append->batch, .buffer = append->buffer,
+                                                 .acks = -1, .done = on_appended, .arg = append };
+    rl_status status = partition == NULL ? RL_ENOTLEADER : rl_partition_append(partition, &append->call);
+    if (status == RL_OK)
+        return;
+    bool applied = finish_writes(&append->writes, status);
+    append_free(append);
+    if (applied)
+        log->failed(log);
+}
+
+void rl_offsets_log_flush(struct rl_offsets_log *log)
+{
+    if (log->batch.record_count > 0)
+        flush_records(log);
+    else
+        finish_writes(&log->writes, RL_OK);
+}
+
+void rl_offsets_log_done(struct rl_offsets_log *log)
+{
+    finish_writes(&log->writes, RL_ESTOPPING);
+    for (struct rl_list *node; (node = rl_list_first(&log->appends)) != NULL;) {
+        struct offsets_append *append = RL_LIST_ENTRY(node, struct offsets_append, link);
+        finish_writes(&append->writes, RL_ESTOPPING);
+        append_free(append);
+    }
+    rl_batch_writer_done(&log->batch);
+    if (rl_list_linked(&log->link))
+        rl_list_remove(&log->link);
+}

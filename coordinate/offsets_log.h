@@ -1,0 +1,33 @@
+/* coordinate/offsets_log.h — the store of one partition of __consumer_offsets: records to batches.
+ *
+ * Everything that groups and commits write in one turn of the shard becomes one batch, appended with
+ * acks=all at the end of the turn; when it is on stable storage all its writes are done, in order.
+ * A batch that cannot be appended, or is lost later, fails its writes and tells `failed`. */
+#ifndef RL_COORDINATE_OFFSETS_LOG_H
+#define RL_COORDINATE_OFFSETS_LOG_H
+
+#include "coordinate/batch_writer.h"
+#include "coordinate/group.h"
+
+struct rl_offsets_log {
+    struct rl_group_store store;
+    struct rl_shard *shard;
+    struct rl_uuid topic_id;
+    int32_t partition;
+    struct rl_batch_writer batch;     /* of this turn */
+    struct rl_list writes;              /* done when that batch is */
+    struct rl_list appends;             /* on their way */
+    struct rl_list *dirty;              /* logs with something to flush */
+    struct rl_list link;
+    /* Memory may be ahead of the log, or the log of memory: what was read is no longer true. */
+    void (*failed)(struct rl_offsets_log *log);
+};
+
+void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, struct rl_uuid topic_id,
+                         int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *));
+/* End of turn: append what was gathered. */
+void rl_offsets_log_flush(struct rl_offsets_log *log);
+/* Fail what is on its way with RL_ESTOPPING, and free everything; the partition is gone. */
+void rl_offsets_log_done(struct rl_offsets_log *log);
+
+#endif
