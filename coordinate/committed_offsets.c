@@ -109,6 +109,18 @@ void rl_committed_offsets_put(struct rl_committed_offsets *offsets, struct rl_sl
     entry->value.metadata = metadata;
 }
 
+bool rl_committed_offsets_note_commit(struct rl_committed_offsets *offsets, struct rl_slice topic,
+                                      int32_t partition, bool in_flight)
+{
+    const struct rl_offsets_topic *found = rl_committed_offsets_topic(offsets, topic);
+    struct rl_offsets_entry *entry = found != NULL ? entry_find(found, partition) : NULL;
+    if (entry != NULL && in_flight)
+        entry->commits_in_flight++;
+    else if (entry != NULL && entry->commits_in_flight > 0)     /* removed and made anew: it begins at 0 */
+        entry->commits_in_flight--;
+    return entry != NULL;
+}
+
 bool rl_committed_offsets_remove(struct rl_committed_offsets *offsets, struct rl_slice topic,
                                  int32_t partition)
 {

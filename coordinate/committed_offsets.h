@@ -10,6 +10,7 @@
 
 struct rl_offsets_entry {               /* one partition */
     int32_t partition;
+    uint32_t commits_in_flight;         /* newer values that are not stored yet */
     struct rl_committed_offset value;   /* metadata owned */
 };
 
@@ -38,6 +39,9 @@ const struct rl_committed_offset *rl_offsets_topic_find(const struct rl_offsets_
 /* Metadata is copied. */
 void rl_committed_offsets_put(struct rl_committed_offsets *offsets, struct rl_slice topic,
                               int32_t partition, const struct rl_committed_offset *value);
+/* A commit of a partition is on its way, or has come back.  False: it has no offset, nothing is noted. */
+bool rl_committed_offsets_note_commit(struct rl_committed_offsets *offsets, struct rl_slice topic,
+                                      int32_t partition, bool in_flight);
 /* False: there was none.  The topic goes with its last partition. */
 bool rl_committed_offsets_remove(struct rl_committed_offsets *offsets, struct rl_slice topic,
                                  int32_t partition);

@@ -14,13 +14,23 @@ static void on_log_failed(struct rl_offsets_log *log)
     rl_slot_mark_stale(RL_CONTAINER_OF(log, struct rl_offsets_slot, log));
 }
 
+static void on_appended(struct rl_offsets_log *log, rl_status status, size_t bytes, int64_t end_offset)
+{
+    struct rl_offsets_slot *slot = RL_CONTAINER_OF(log, struct rl_offsets_slot, log);
+    slot->log_bytes += bytes;
+    if (status == RL_OK)
+        rl_rewrite_after_append(slot, end_offset);
+    else
+        rl_rewrite_write_failed(slot);
+}
+
 static struct rl_offsets_slot *slot_create(struct rl_coordinator *c, struct rl_uuid topic_id, int32_t partition)
 {
     struct rl_offsets_slot *slot = rl_alloc_zero(1, sizeof *slot);
     slot->coordinator = c;
     slot->partition = partition;
     slot->topic_id = topic_id;
-    rl_offsets_log_init(&slot->log, c->shard, topic_id, partition, &c->dirty, on_log_failed);
+    rl_offsets_log_init(&slot->log, c->shard, topic_id, partition, &c->dirty, on_log_failed, on_appended);
     rl_groups_init(&slot->groups, c->shard, &c->options.limits, &slot->log.store, &c->answers);
     rl_list_push_back(&c->slots, &slot->link);
     rl_table_put_number(&c->by_partition, (uint64_t)partition, slot);
@@ -52,6 +62,8 @@ static void slot_unread(struct rl_offsets_slot *slot)
     if (slot->state == RL_SLOT_READY)
         RL_INFO("coordinate", "%s-%d: its groups are read again", RL_OFFSETS_TOPIC, slot->partition);
     slot->state = RL_SLOT_UNREAD;
+    if (slot->rewrite.phase == RL_REWRITE_WAITING || slot->rewrite.phase == RL_REWRITE_PAUSED)
+        slot->rewrite.phase = RL_REWRITE_NONE;
     rl_groups_drop_all(&slot->groups, RL_GROUP_NOT_COORDINATOR);
 }
 

@@ -9,6 +9,26 @@
 
 enum rl_slot_state { RL_SLOT_UNREAD, RL_SLOT_LOADING, RL_SLOT_READY };
 
+enum rl_rewrite_phase {
+    RL_REWRITE_NONE,
+    RL_REWRITE_WAITING,                 /* for the appends before `offset` */
+    RL_REWRITE_WRITING,
+    RL_REWRITE_PAUSED,                  /* what is left rebalances */
+    RL_REWRITE_TRIMMING
+};
+
+/* offsets_rewrite.c */
+struct rl_offsets_rewrite {
+    enum rl_rewrite_phase phase;
+    bool failed;                        /* a write failed since it began */
+    uint32_t round;
+    int64_t offset;                     /* what is before it goes */
+    uint64_t bytes;                     /* written again */
+    uint64_t live_bytes;                /* by the last one that ended well */
+    struct rl_group_write write;
+    struct rl_log_trim trim;
+};
+
 /* One partition of __consumer_offsets. */
 struct rl_offsets_slot {
     struct rl_coordinator *coordinator;
@@ -25,6 +45,8 @@ struct rl_offsets_slot {
     int64_t next_offset;
     int64_t load_started_ns;
     uint64_t records, damaged;
+    uint64_t log_bytes;                 /* read and appended since the last rewrite began */
+    struct rl_offsets_rewrite rewrite;
     struct rl_list link;
 };
 
@@ -54,6 +76,10 @@ struct rl_partition *rl_slot_partition(const struct rl_offsets_slot *slot);
 
 /* offsets_load.c: read the partition from its start; ends with READY, or with UNREAD and stale. */
 void rl_slot_load(struct rl_offsets_slot *slot, struct rl_partition *partition);
+
+/* offsets_rewrite.c: an append that ended at end_offset is done; a write failed. */
+void rl_rewrite_after_append(struct rl_offsets_slot *slot, int64_t end_offset);
+void rl_rewrite_write_failed(struct rl_offsets_slot *slot);
 
 /* offset_expiry.c */
 void rl_expiry_start(struct rl_coordinator *coordinator);

@@ -49,6 +49,8 @@ struct rl_group_store {
     /* All records added since the last end are one write.  done: RL_OK once they are on stable
      * storage; statuses of rl_partition_append. */
     void (*end)(struct rl_group_store *store, struct rl_group_write *write);
+    /* Memory cannot know what the log says: read it again.  NULL: nothing is read again. */
+    void (*reload)(struct rl_group_store *store);
 };
 
 /* A call that is answered at the end of the turn. */
@@ -113,6 +115,9 @@ struct rl_group {
     bool subscriptions_known;           /* subscribed says what members read: */
     struct rl_table subscribed;         /* topic names, owned (struct rl_slice *) */
     struct rl_committed_offsets offsets;
+    uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
+    uint32_t removals;                  /* of offsets, since it was made */
+    uint32_t rewrite_round;             /* offsets_rewrite.c: the last one that has written it */
     uint32_t busy;                      /* writes on their way that name it */
     struct rl_list link;
 };

@@ -41,11 +41,12 @@ static enum rl_group_error check_commit(const struct rl_group *group, const stru
     return group->state == RL_GROUP_COMPLETING ? RL_GROUP_REBALANCING : RL_GROUP_OK;
 }
 
-static void add_record(struct rl_group *group, const struct rl_offset_commit_partition *partition)
+void rl_group_store_offset(struct rl_group *group, struct rl_slice topic, int32_t partition,
+                           const struct rl_committed_offset *offset)
 {
     struct rl_text key = { 0 }, value = { 0 };
-    rl_group_record_offset_key(&key, group->id, partition->topic, partition->partition);
-    rl_group_record_offset_value(&value, &partition->value);
+    rl_group_record_offset_key(&key, group->id, topic, partition);
+    rl_group_record_offset_value(&value, offset);
     group->groups->store->add(group->groups->store, rl_text_slice(&key), rl_text_slice(&value));
     rl_text_done(&key);
     rl_text_done(&value);
@@ -65,9 +66,15 @@ static void on_commit_stored(struct rl_group_write *write, rl_status status)
         if (!is_stored(partition))
             continue;
         partition->error = write_error(status);
+        group->first_commits_in_flight -= partition->is_first;
+        if (group->groups != NULL && !partition->is_first)
+            rl_committed_offsets_note_commit(&group->offsets, partition->topic, partition->partition, false);
         if (status == RL_OK && group->groups != NULL)
             rl_committed_offsets_put(&group->offsets, partition->topic, partition->partition, &partition->value);
     }
+    /* An offset was removed meanwhile: which came last in the log, only the log knows. */
+    if (group->groups != NULL && group->removals != commit->removals && group->groups->store->reload != NULL)
+        group->groups->store->reload(group->groups->store);
     rl_group_release(group);
     commit->answer.done(&commit->answer);
 }
@@ -104,9 +111,13 @@ static void store_commit(struct rl_group *group, struct rl_offset_commit *commit
                          ? wall_ms + partition->retention_ms : -1;
         if (value->metadata.data == NULL)
             value->metadata = rl_slice_of("", 0);
-        add_record(group, partition);
+        rl_group_store_offset(group, partition->topic, partition->partition, value);
+        partition->is_first = !rl_committed_offsets_note_commit(&group->offsets, partition->topic,
+                                                                partition->partition, true);
+        group->first_commits_in_flight += partition->is_first;
     }
     commit->group = group;
+    commit->removals = group->removals;
     commit->write = (struct rl_group_write){ .done = on_commit_stored };
     rl_group_hold(group);
     group->groups->store->end(group->groups->store, &commit->write);
@@ -218,6 +229,7 @@ static void add_tombstone(struct rl_group *group, struct rl_slice topic, int32_t
 
 void rl_group_remove_offset(struct rl_group *group, struct rl_slice topic, int32_t partition)
 {
+    group->removals++;
     add_tombstone(group, topic, partition);
     rl_committed_offsets_remove(&group->offsets, topic, partition);
 }

@@ -15,6 +15,7 @@ struct rl_offset_commit_partition {
     int64_t retention_ms;               /* -1: offsets.retention.minutes */
     bool refused;                       /* by the caller: not stored */
     enum rl_group_error error;          /* out */
+    bool is_first;                      /* coordinate/ only: it had no offset when this began */
 };
 
 struct rl_offset_commit {
@@ -28,6 +29,7 @@ struct rl_offset_commit {
     struct rl_group_answer answer;
     struct rl_group_write write;        /* coordinate/ only, from here */
     struct rl_group *group;
+    uint32_t removals;                  /* of the group, when it began */
 };
 void rl_groups_commit_offsets(struct rl_groups *groups, struct rl_offset_commit *commit);
 
@@ -81,6 +83,9 @@ struct rl_offset_delete {
 };
 void rl_groups_delete_offsets(struct rl_groups *groups, struct rl_offset_delete *call);
 
+/* A record of one offset joins the next write. */
+void rl_group_store_offset(struct rl_group *group, struct rl_slice topic, int32_t partition,
+                           const struct rl_committed_offset *offset);
 /* The tombstone of one offset joins the next write; it is forgotten at once. */
 void rl_group_remove_offset(struct rl_group *group, struct rl_slice topic, int32_t partition);
 /* Tombstones of all there is, and of the group itself; it is dropped at once. */

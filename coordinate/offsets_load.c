@@ -121,6 +121,7 @@ static void take_piece(struct rl_offsets_slot *slot)
         rl_chunk_release(&read->chunks[i]);
     }
     int64_t before = slot->next_offset;
+    slot->log_bytes += at;
     if (!slot->stale)
         apply_piece(slot, bytes, at);
     rl_free(bytes);
@@ -198,7 +199,7 @@ void rl_slot_load(struct rl_offsets_slot *slot, struct rl_partition *partition)
     slot->leader_epoch = partition->leader_epoch;
     slot->next_offset = rl_partition_log_start_offset(partition);
     slot->load_started_ns = slot->coordinator->shard->now_ns;
-    slot->records = slot->damaged = 0;
+    slot->records = slot->damaged = slot->log_bytes = 0;
     slot->next_piece.handle = on_next_piece;
     load_more(slot);
 }

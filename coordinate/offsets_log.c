@@ -39,11 +39,19 @@ static void store_end(struct rl_group_store *store, struct rl_group_write *write
         rl_shard_again(log->shard);
 }
 
-void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, struct rl_uuid topic_id,
-                         int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *))
+static void store_reload(struct rl_group_store *store)
 {
-    *log = (struct rl_offsets_log){ .store = { store_add, store_end }, .shard = shard, .topic_id = topic_id,
-                                    .partition = partition, .dirty = dirty, .failed = failed };
+    struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
+    log->failed(log);
+}
+
+void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, struct rl_uuid topic_id,
+                         int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *),
+                         void (*appended)(struct rl_offsets_log *, rl_status, size_t, int64_t))
+{
+    *log = (struct rl_offsets_log){ .store = { store_add, store_end, store_reload }, .shard = shard, .topic_id = topic_id,
+                                    .partition = partition, .dirty = dirty, .failed = failed,
+                                    .appended = appended };
     rl_list_init(&log->writes);
     rl_list_init(&log->appends);
 }
@@ -72,8 +80,11 @@ static void on_appended(struct rl_partition_append *call)
     struct offsets_append *append = call->arg;
     struct rl_offsets_log *log = append->log;
     rl_status status = call->status;
+    size_t bytes = append->batch.size_bytes;
+    int64_t end_offset = call->result.last_offset + 1;
     finish_writes(&append->writes, status);
     append_free(append);
+    log->appended(log, status, bytes, end_offset);
     if (status != RL_OK) {              /* whether it is in the log nobody knows now */
         RL_WARN_EVERY(10, "coordinate", "%s-%d: committed offsets and groups could not be stored: %s",
                       RL_OFFSETS_TOPIC, log->partition, rl_status_text(status));
@@ -97,6 +108,7 @@ static void flush_records(struct rl_offsets_log *log)
         return;
     bool applied = finish_writes(&append->writes, status);
     append_free(append);
+    log->appended(log, status, 0, 0);
     if (applied)
         log->failed(log);
 }

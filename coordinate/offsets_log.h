@@ -21,10 +21,13 @@ struct rl_offsets_log {
     struct rl_list link;
     /* Memory may be ahead of the log, or the log of memory: what was read is no longer true. */
     void (*failed)(struct rl_offsets_log *log);
+    /* After each batch and its writes: RL_OK, bytes long, up to end_offset; or it failed. */
+    void (*appended)(struct rl_offsets_log *log, rl_status status, size_t bytes, int64_t end_offset);
 };
 
 void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, struct rl_uuid topic_id,
-                         int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *));
+                         int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *),
+                         void (*appended)(struct rl_offsets_log *, rl_status, size_t, int64_t));
 /* End of turn: append what was gathered. */
 void rl_offsets_log_flush(struct rl_offsets_log *log);
 /* Fail what is on its way with RL_ESTOPPING, and free everything; the partition is gone. */

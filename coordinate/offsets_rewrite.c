@@ -1,0 +1,151 @@
+/* coordinate/offsets_rewrite.c — a partition of __consumer_offsets stays small: what groups are now is
+ * written once more, and what stands before it is deleted.
+ *
+ * Happy path: when the log has grown to several times what its groups need, its end is remembered, and
+ * once every append before it is in memory all groups are written again, some per turn.  When that is
+ * on stable storage the log start rises to the remembered end.  Kafka compacts the topic to the same
+ * effect; here memory has every last value already, so nothing is read.
+ *   - An offset with a commit on its way is left out: its newest record comes after the remembered end.
+ *   - A group amid a rebalance waits until that is over: what it is then is no state to start from.  So
+ *     does one whose first commit of some partition is on its way.
+ * Failures: with any write that fails meanwhile nothing is deleted, and a later append begins anew.  A
+ * crash at any point leaves records twice, which say the same. */
+#include "coordinate/coordinator_internal.h"
+#include "coordinate/group_id.h"
+#include "coordinate/group_offsets.h"
+#include "core/logger.h"
+#include "replicate/replica_manager.h"
+
+#define BYTES_MIN ((uint64_t)1 << 20)   /* a log this small is left alone */
+#define TIMES_LIVE 4                    /* written again when it is this much larger than it was then */
+#define BYTES_PER_TURN ((size_t)128 << 10)
+
+static void write_more(struct rl_offsets_slot *slot);
+
+static void end(struct rl_offsets_slot *slot)
+{
+    slot->rewrite.phase = RL_REWRITE_NONE;
+}
+
+/* ---- groups ---- */
+
+static size_t write_group(struct rl_group *group, struct rl_offsets_slot *slot)
+{
+    struct rl_offsets_log *log = &slot->log;
+    size_t before = rl_batch_writer_bytes(&log->batch);
+    if (group->generation > 0)
+        rl_group_store(group);
+    RL_LIST_EACH(node, &group->offsets.topics) {
+        const struct rl_offsets_topic *topic = RL_LIST_ENTRY(node, struct rl_offsets_topic, link);
+        for (uint32_t i = 0; i < topic->count; i++)
+            if (topic->entries[i].commits_in_flight == 0)
+                rl_group_store_offset(group, topic->name, topic->entries[i].partition, &topic->entries[i].value);
+    }
+    size_t after = rl_batch_writer_bytes(&log->batch);
+    return after > before ? after - before : after;
+}
+
+static bool is_written(const struct rl_offsets_slot *slot, const struct rl_group *group)
+{
+    return group->rewrite_round == slot->rewrite.round;
+}
+
+static bool all_are_written(const struct rl_offsets_slot *slot)
+{
+    RL_LIST_EACH(node, &slot->groups.list)
+        if (!is_written(slot, RL_LIST_ENTRY(node, struct rl_group, link)))
+            return false;
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void on_trimmed(struct rl_log_trim *trim)
+{
+    struct rl_offsets_slot *slot = trim->arg;
+    if (trim->status == RL_OK)
+        slot->rewrite.live_bytes = slot->rewrite.bytes;
+    RL_INFO("coordinate", "%s-%d: %llu bytes of records say all that is known of its groups%s",
+            RL_OFFSETS_TOPIC, slot->partition, (unsigned long long)slot->rewrite.bytes,
+            trim->status == RL_OK ? "; older ones are deleted" : "; older ones could not be deleted");
+    end(slot);
+}
+
+static void trim(struct rl_offsets_slot *slot)
+{
+    struct rl_partition *p = rl_slot_partition(slot);
+    if (p == NULL || p->leader_epoch != slot->leader_epoch) {
+        end(slot);
+        return;
+    }
+    slot->rewrite.phase = RL_REWRITE_TRIMMING;
+    slot->rewrite.trim = (struct rl_log_trim){ .offset = slot->rewrite.offset, .done = on_trimmed, .arg = slot };
+    rl_log_trim(p->log, &slot->rewrite.trim);
+}
+
+static void on_written(struct rl_group_write *write, rl_status status)
+{
+    struct rl_offsets_slot *slot = RL_CONTAINER_OF(write, struct rl_offsets_slot, rewrite.write);
+    if (status != RL_OK || slot->rewrite.failed || slot->stale || slot->state != RL_SLOT_READY)
+        end(slot);
+    else if (all_are_written(slot))
+        trim(slot);
+    else
+        write_more(slot);
+}
+
+static bool can_be_written(const struct rl_group *group)
+{
+    return (group->state == RL_GROUP_EMPTY || group->state == RL_GROUP_STABLE) &&
+           group->first_commits_in_flight == 0;
+}
+
+/* Groups that are not in the middle of a rebalance, until enough for a turn is gathered. */
+static void write_more(struct rl_offsets_slot *slot)
+{
+    size_t bytes = 0;
+    for (uint32_t left = rl_table_count(&slot->groups.by_id); left > 0 && bytes < BYTES_PER_TURN; left--) {
+        struct rl_list *node = rl_list_pop_front(&slot->groups.list);
+        struct rl_group *group = RL_LIST_ENTRY(node, struct rl_group, link);
+        rl_list_push_back(&slot->groups.list, node);
+        if (is_written(slot, group) || !can_be_written(group))
+            continue;
+        bytes += write_group(group, slot);
+        group->rewrite_round = slot->rewrite.round;
+    }
+    slot->rewrite.bytes += bytes;
+    if (bytes == 0 && !all_are_written(slot)) {
+        slot->rewrite.phase = RL_REWRITE_PAUSED;        /* the next append goes on */
+        return;
+    }
+    slot->rewrite.phase = RL_REWRITE_WRITING;
+    slot->rewrite.write = (struct rl_group_write){ .done = on_written };
+    slot->log.store.end(&slot->log.store, &slot->rewrite.write);
+}
+
+/* ---- when ---- */
+
+void rl_rewrite_after_append(struct rl_offsets_slot *slot, int64_t end_offset)
+{
+    struct rl_offsets_rewrite *rewrite = &slot->rewrite;
+    struct rl_partition *p = rl_slot_partition(slot);
+    if (p == NULL || slot->state != RL_SLOT_READY || slot->stale)
+        return;
+    if (rewrite->phase == RL_REWRITE_NONE) {
+        if (slot->log_bytes <= RL_MAX(BYTES_MIN, rewrite->live_bytes * TIMES_LIVE))
+            return;
+        slot->log_bytes = 0;
+        *rewrite = (struct rl_offsets_rewrite){ .phase = RL_REWRITE_WAITING, .round = rewrite->round + 1,
+                                                .offset = rl_log_end_offset(p->log) };
+    }
+    if ((rewrite->phase == RL_REWRITE_WAITING && end_offset >= rewrite->offset) ||
+        rewrite->phase == RL_REWRITE_PAUSED)
+        write_more(slot);
+}
+
+void rl_rewrite_write_failed(struct rl_offsets_slot *slot)
+{
+    slot->rewrite.failed = true;
+    if (slot->rewrite.phase == RL_REWRITE_WAITING || slot->rewrite.phase == RL_REWRITE_PAUSED)
+        end(slot);
+}

@@ -1,0 +1,380 @@
+/* tests/coordinate/test_coordinator.c — a coordinator over a real partition on a kernel in memory: what
+ * is read back after a change of leader epoch is what was acknowledged. */
+#include "coordinate/coordinator.h"
+#include "coordinate/group_id.h"
+#include "coordinate/group_offsets.h"
+#include "core/memory.h"
+#include "replicate/controller_internal.h"
+#include "replicate/replica_manager.h"
+#include "tests/io/mem_backend.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define DATA_DIR "data"
+
+static struct rig {
+    struct rl_mem *mem;
+    struct rl_disk *disk;
+    struct rl_shard_set *set;
+    struct rl_shard *shard;
+    struct rl_topic topic;
+    const struct rl_topic *topics[1];
+    struct rl_image image;
+    struct rl_metadata_shard metadata;
+    bool applied, stopped;
+    int answers;
+} rig;
+
+static struct rl_slice text(const char *s)
+{
+    return rl_slice_of_string(s);
+}
+
+/* ---- start and stop ---- */
+
+static rl_status start(struct rl_shard *shard, void *arg)
+{
+    (void)arg;
+    rl_disk_make_directory(shard->disk, DATA_DIR);
+    struct rl_coordinator_options options = {
+        .limits = { .session_timeout_min_ms = 10, .session_timeout_max_ms = 100000, .size_max = 100 },
+        .offsets_retention_ms = 3600000, .check_interval_ms = 60000, .metadata_bytes_max = 100,
+    };
+    cr_assert_eq(rl_coordinator_start(shard, &options), RL_OK);
+    struct rl_log_manager_options log = { .data_dir = DATA_DIR, .tail_bytes = 1 << 20,
+                                          .producer_id_expiration_ms = 86400000, .open_files_max = 16 };
+    cr_assert_eq(rl_log_manager_start(shard, &log), RL_OK);
+    struct rl_replica_manager_options replicas = { .data_dir = DATA_DIR, .log_start = { .clean = true },
+                                                   .node_id = 1, .maintain_interval_ns = 1000000000 };
+    return rl_replica_manager_start(shard, &replicas);
+}
+
+static void on_applied(void *arg, rl_status status)
+{
+    (void)arg;
+    cr_assert_eq(status, RL_OK);
+    rig.applied = true;
+}
+
+static void settle(void)
+{
+    rl_mem_settle(rig.set);
+    rl_self = rig.shard;
+}
+
+static void rig_start(void)
+{
+    memset(&rig, 0, sizeof rig);
+    rig.mem = rl_mem_create(7);
+    rig.disk = rl_mem_disk(rig.mem);
+    struct rl_shard_set_options options = { .shard_count = 1, .backend = &rl_backend_mem, .disk = rig.disk };
+    cr_assert_eq(rl_shard_set_create(&options, &rig.set), RL_OK);
+    rig.shard = rl_shard_set_get(rig.set, 0);
+    cr_assert_eq(rl_shard_set_start_stepped(rig.set, start, NULL), RL_OK);
+    rig.topic = (struct rl_topic){
+        .id = { { 1, 2, 3 } }, .name = RL_OFFSETS_TOPIC, .partition_count = 2, .state = RL_TOPIC_CREATING,
+        .leader_epoch = 4,
+        .config = { .retention_ms = -1, .retention_bytes = -1, .segment_ms = INT64_MAX,
+                    .segment_bytes = 1 << 20, .segment_index_bytes = 1 << 20, .index_interval_bytes = 4096,
+                    .max_message_bytes = 1 << 20, .flush_messages = INT64_MAX, .flush_ms = INT64_MAX,
+                    .min_insync_replicas = 1, .acks_all_sync = true, .cleanup_delete = false,
+                    .message_timestamp_before_max_ms = INT64_MAX, .message_timestamp_after_max_ms = INT64_MAX,
+                    .compression_type = RL_CODEC_PRODUCER, .file_delete_delay_ms = 0 },
+    };
+    rig.topics[0] = &rig.topic;
+    rig.image = (struct rl_image){ .generation = 1, .topic_count = 1, .by_name = rig.topics, .by_id = rig.topics };
+    rig.metadata.image = &rig.image;
+    rig.shard->context[RL_CONTEXT_METADATA] = &rig.metadata;
+    rl_self = rig.shard;
+    rl_replica_manager_apply(rig.shard, &rig.image, rig.topics, 0, on_applied, NULL);
+    settle();
+    cr_assert(rig.applied);
+    rl_coordinator_load(rig.shard);
+    settle();
+}
+
+static void on_stopped(void *arg)
+{
+    (void)arg;
+    rig.stopped = true;
+}
+
+static void finish(struct rl_shard *shard, void *arg)
+{
+    (void)arg;
+    rl_coordinator_stop(shard);
+    rl_log_manager_stop(shard);
+}
+
+static void rig_stop(void)
+{
+    rl_coordinator_stop_serving(rig.shard);
+    settle();
+    rl_replica_manager_stop(rig.shard, on_stopped, NULL);
+    settle();
+    cr_assert(rig.stopped);
+    rl_shard_set_stop(rig.set);
+    rl_shard_set_join(rig.set, finish, NULL);
+    rl_shard_set_free(rig.set);
+    rl_mem_free(rig.mem);
+}
+
+/* ---- calls ---- */
+
+static struct rl_groups *groups_of(const char *group)
+{
+    struct rl_groups *groups = NULL;
+    cr_assert_eq(rl_coordinator_find(rig.shard, text(group), &groups), RL_GROUP_OK);
+    return groups;
+}
+
+static struct rl_partition *partition_of(const char *group)
+{
+    return rl_replica_manager_find(rig.shard, rig.topic.id, rl_group_partition(text(group), 2));
+}
+
+struct commit {
+    struct rl_offset_commit call;
+    struct rl_offset_commit_partition partition;
+    bool answered;
+};
+
+static void on_committed(struct rl_group_answer *answer)
+{
+    RL_CONTAINER_OF(answer, struct commit, call.answer)->answered = true;
+    rig.answers++;
+}
+
+static void commit_send(struct commit *c, const char *group, int32_t partition, int64_t offset)
+{
+    *c = (struct commit){ .partition = { .topic = text("t"), .partition = partition, .retention_ms = -1,
+                                         .value = { .offset = offset, .metadata = text("note") } } };
+    c->call = (struct rl_offset_commit){ .group_id = text(group), .member_id = text(""), .generation = -1,
+                                         .metadata_bytes_max = 100, .partitions = &c->partition,
+                                         .partition_count = 1, .answer = { .done = on_committed } };
+    rl_groups_commit_offsets(groups_of(group), &c->call);
+}
+
+static enum rl_group_error commit(const char *group, int32_t partition, int64_t offset)
+{
+    struct commit c;
+    commit_send(&c, group, partition, offset);
+    cr_assert(!c.answered);
+    settle();
+    cr_assert(c.answered);
+    return c.call.error != RL_GROUP_OK ? c.call.error : c.partition.error;
+}
+
+static int64_t committed(const char *group, int32_t partition)
+{
+    struct rl_offset_fetch_partition asked = { .partition = partition };
+    struct rl_offset_fetch_topic topic = { text("t"), &asked, 1 };
+    struct rl_offset_fetch fetch = { .group_id = text(group), .topics = &topic, .topic_count = 1 };
+    rl_groups_fetch_offsets(groups_of(group), &fetch);
+    rl_free(fetch.memory);
+    return asked.offset;
+}
+
+/* Everything is read again, as after a start. */
+static void read_again(void)
+{
+    struct rl_groups *groups;
+    rig.topic.leader_epoch++;
+    for (int32_t i = 0; i < 2; i++)
+        rl_partition_raise_epoch(rl_replica_manager_find(rig.shard, rig.topic.id, i), rig.topic.leader_epoch);
+    cr_assert_eq(rl_coordinator_find(rig.shard, text("g"), &groups), RL_GROUP_LOADING);
+    rl_coordinator_load(rig.shard);
+    settle();
+    cr_assert(!rl_coordinator_is_loading(rig.shard));
+}
+
+/* ---- tests ---- */
+
+Test(coordinator, commits_are_read_back)
+{
+    rig_start();
+    for (int i = 0; i < 50; i++) {
+        char group[16];
+        snprintf(group, sizeof group, "g%d", i % 10);
+        cr_assert_eq(commit(group, i % 3, i), RL_GROUP_OK);
+    }
+    read_again();
+    for (int i = 20; i < 50; i++) {
+        char group[16];
+        snprintf(group, sizeof group, "g%d", i % 10);
+        cr_assert_eq(committed(group, i % 3), i);
+    }
+    cr_assert_eq(committed("nobody", 0), -1);
+    rig_stop();
+}
+
+/* Many calls of one turn are one batch. */
+Test(coordinator, one_batch_per_turn)
+{
+    static struct commit commits[100];
+    rig_start();
+    int64_t before = rl_log_end_offset(partition_of("g")->log);
+    for (int i = 0; i < 100; i++)
+        commit_send(&commits[i], "g", i, i);
+    settle();
+    cr_assert_eq(rig.answers, 100);
+    struct rl_log *log = partition_of("g")->log;
+    cr_assert_eq(rl_log_end_offset(log), before + 100);
+    struct rl_log_read read = { .offset = before, .upper_offset = before + 100, .max_bytes = 1, .at_least_one = true };
+    cr_assert_eq(rl_log_read(log, &read), RL_OK);
+    struct rl_batch batch;
+    cr_assert_eq(rl_batch_read_header((uint8_t *)(uintptr_t)read.chunks[0].data, read.chunks[0].bytes, &batch), RL_OK);
+    cr_assert_eq(batch.record_count, 100);
+    for (uint32_t i = 0; i < read.chunk_count; i++)
+        rl_chunk_release(&read.chunks[i]);
+    rig_stop();
+}
+
+static void on_deleted(struct rl_group_answer *answer)
+{
+    (void)answer;
+    rig.answers++;
+}
+
+Test(coordinator, deletions_are_read_back)
+{
+    rig_start();
+    cr_assert_eq(commit("gone", 0, 5), RL_GROUP_OK);
+    cr_assert_eq(commit("kept", 0, 6), RL_GROUP_OK);
+    cr_assert_eq(commit("kept", 1, 7), RL_GROUP_OK);
+    struct rl_group_delete call = { .group_id = text("gone"), .answer = { .done = on_deleted } };
+    rl_groups_delete(groups_of("gone"), &call);
+    struct rl_offset_delete_partition one = { .topic = text("t"), .partition = 1 };
+    struct rl_offset_delete offsets = { .group_id = text("kept"), .partitions = &one, .partition_count = 1,
+                                        .answer = { .done = on_deleted } };
+    rl_groups_delete_offsets(groups_of("kept"), &offsets);
+    settle();
+    cr_assert_eq(call.error, RL_GROUP_OK);
+    cr_assert_eq(offsets.error, RL_GROUP_OK);
+    for (int round = 0; round < 2; round++) {
+        cr_assert_null(rl_groups_find(groups_of("gone"), text("gone")));
+        cr_assert_eq(committed("kept", 0), 6);
+        cr_assert_eq(committed("kept", 1), -1);
+        read_again();
+    }
+    rig_stop();
+}
+
+/* A disk that is full refuses the commit, and what was committed before stays. */
+Test(coordinator, a_commit_that_cannot_be_written)
+{
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);
+    rl_mem_disk_fail_write(rig.disk, 0, 10, RL_ENOSPACE);
+    cr_assert_neq(commit("g", 0, 9), RL_GROUP_OK);
+    settle();
+    rl_mem_advance(rig.mem, 3000000000);
+    settle();
+    cr_assert_eq(committed("g", 0), 5);
+    cr_assert_eq(commit("g", 0, 10), RL_GROUP_OK);
+    cr_assert_eq(committed("g", 0), 10);
+    rig_stop();
+}
+
+/* After a failed sync the log is rebuilt from the device; the groups follow it. */
+Test(coordinator, a_sync_that_fails)
+{
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);
+    rl_mem_disk_fail(rig.disk, RL_MEM_SYNC, 0, RL_EIO);
+    cr_assert_eq(commit("g", 0, 9), RL_GROUP_NOT_COORDINATOR);
+    for (int i = 0; i < 5; i++) {
+        rl_mem_advance(rig.mem, 2000000000);
+        settle();
+    }
+    struct rl_groups *groups;
+    (void)rl_coordinator_find(rig.shard, text("g"), &groups);
+    settle();
+    int64_t now = committed("g", 0);
+    cr_assert(now == 5 || now == 9, "what is in the log: %lld", (long long)now);
+    cr_assert_eq(commit("g", 0, 10), RL_GROUP_OK);
+    rig_stop();
+}
+
+Test(coordinator, offsets_expire_and_groups_with_them)
+{
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);
+    rl_mem_advance(rig.mem, (int64_t)1800 * 1000000000);
+    settle();
+    cr_assert_eq(commit("g", 1, 6), RL_GROUP_OK);
+    rl_mem_advance(rig.mem, (int64_t)1900 * 1000000000);
+    settle();
+    rl_mem_advance(rig.mem, (int64_t)61 * 1000000000);
+    settle();
+    cr_assert_eq(committed("g", 0), -1, "after an hour");
+    cr_assert_eq(committed("g", 1), 6);
+    for (int i = 0; i < 40; i++) {
+        rl_mem_advance(rig.mem, (int64_t)61 * 1000000000);
+        settle();
+    }
+    cr_assert_null(rl_groups_find(groups_of("g"), text("g")));
+    read_again();
+    cr_assert_null(rl_groups_find(groups_of("g"), text("g")));
+    rig_stop();
+}
+
+Test(coordinator, offsets_of_a_deleted_topic_go)
+{
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);
+    rl_coordinator_forget_topic(rig.shard, text("other"));
+    settle();
+    cr_assert_eq(committed("g", 0), 5);
+    rl_coordinator_forget_topic(rig.shard, text("t"));
+    settle();
+    cr_assert_eq(committed("g", 0), -1);
+    read_again();
+    cr_assert_eq(committed("g", 0), -1);
+    rig_stop();
+}
+
+/* Many commits of few offsets: the log start rises, and nothing is forgotten. */
+Test(coordinator, the_log_is_rewritten)
+{
+    static struct commit commits[64];
+    rig_start();
+    int64_t last[8] = { 0 };
+    cr_assert_eq(commit("quiet", 3, 42), RL_GROUP_OK);
+    for (int i = 0; i < 600; i++) {
+        for (int k = 0; k < 64; k++) {
+            last[k % 8] = i * 64 + k;
+            commit_send(&commits[k], "busy", k % 8, last[k % 8]);
+        }
+        settle();
+    }
+    cr_assert_eq(rig.answers, 1 + 600 * 64);
+    struct rl_partition *p = partition_of("busy");
+    cr_assert_gt(rl_partition_log_start_offset(p), 10000, "start is %lld", (long long)rl_partition_log_start_offset(p));
+    for (int round = 0; round < 2; round++) {
+        for (int k = 0; k < 8; k++)
+            cr_assert_eq(committed("busy", k), last[k]);
+        cr_assert_eq(committed("quiet", 3), 42);
+        read_again();
+    }
+    rig_stop();
+}
+
+Test(coordinator, who_waits_is_answered_at_the_stop)
+{
+    struct rl_group_protocol protocol = { text("range"), text("") };
+    struct rl_group_join join = { .group_id = text("g"), .member_id = text(""), .client_id = text("c"),
+                                  .client_host = text("/h"), .protocol_type = text("consumer"),
+                                  .protocols = &protocol, .protocol_count = 1, .session_timeout_ms = 1000,
+                                  .rebalance_timeout_ms = 1000, .answer = { .done = on_deleted } };
+    rig_start();
+    rl_groups_join(groups_of("g"), &join);
+    rl_coordinator_stop_serving(rig.shard);
+    settle();
+    cr_assert_eq(rig.answers, 1);
+    cr_assert_eq(join.error, RL_GROUP_NOT_COORDINATOR);
+    rl_free(join.memory);
+    struct rl_groups *groups;
+    cr_assert_eq(rl_coordinator_find(rig.shard, text("g"), &groups), RL_GROUP_NOT_COORDINATOR);
+    rig_stop();
+}
