@@ -183,8 +183,18 @@ class SchemaClient:
 
     def exchange(self, frame):
         """Send one frame without its size, return the answer's frame."""
+        self.send(frame)
+        return self.answer()
+
+    def send(self, frame):
         try:
             self.socket.sendall(struct.pack(">i", len(frame)) + frame)
+        except OSError as error:
+            raise AnswerError(f"connection closed ({error.strerror})") from error
+
+    def answer(self):
+        """The next answer's frame."""
+        try:
             return self.receive(struct.unpack(">i", self.receive(4))[0])
         except TimeoutError as error:
             raise AnswerError("no answer in time") from error
@@ -201,18 +211,20 @@ class SchemaClient:
         return frame + Encoder(api, version).fields(api.messages[0].root, request)
 
     def call_silently(self, name, version, request):
-        """A request that has no answer: Produce with acks=0."""
-        frame = self.frame(name, version, request)
-        try:
-            self.socket.sendall(struct.pack(">i", len(frame)) + frame)
-        except OSError as error:
-            raise AnswerError(f"connection closed ({error.strerror})") from error
+        """A request that has no answer, Produce with acks=0, or a late one, which end() takes."""
+        self.send(self.frame(name, version, request))
 
     def call(self, name, version, request, answer_version=None):
         """answer_version: the version the answer is decoded by, when it is not the request's."""
-        api = APIS[name]
         data = self.exchange(self.frame(name, version, request))
-        version = version if answer_version is None else answer_version
+        return self.decode(name, version if answer_version is None else answer_version, data)
+
+    def end(self, name, version):
+        """Wait for the answer of a request that was sent by call_silently."""
+        return self.decode(name, version, self.answer())
+
+    def decode(self, name, version, data):
+        api = APIS[name]
         decoder = Decoder(api, version, data)
         if decoder.unpack(">i") != self.correlation_id:
             raise AnswerError("wrong correlation id")

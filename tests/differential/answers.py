@@ -19,7 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DIRECTORY = os.path.join(HERE, "answers")
 MISSING = "missing"
 IDENTITIES = (("resource_type", "resource_name"), ("partition_index",), ("partition",), ("index",),
-              ("name",), ("topic",), ("topic_id",), ("batch_index",))
+              ("name",), ("topic",), ("topic_id",), ("batch_index",),
+              ("group_id",), ("key",), ("member_id",))
 
 
 # ---- the files

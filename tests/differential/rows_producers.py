@@ -1,4 +1,4 @@
-"""tests/differential/rows_producers.py — InitProducerId, FindCoordinator, DescribeProducers."""
+"""tests/differential/rows_producers.py — InitProducerId, DescribeProducers."""
 from script import case
 
 
@@ -15,12 +15,6 @@ def without_a_transaction(s, version):
         for producer_id, epoch in ((5, 3), (5, -1), (-1, 3), (-1, 0), (-2, -2), (5, 32767), (-2, 3),
                                    (0, 0), (5, -2)):
             ask(f"id {producer_id}, epoch {epoch}", producer_id=producer_id, producer_epoch=epoch)
-
-
-@case("FindCoordinator", 0, 0)
-def of_a_group(s, version):
-    s.ask("a group", "FindCoordinator", version, {"key": s.name("group")})
-    s.ask("no name", "FindCoordinator", version, {"key": ""})
 
 
 @case("DescribeProducers", 0, 0)

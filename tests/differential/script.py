@@ -26,10 +26,12 @@ CASES = []
 ZERO = str(uuid.UUID(int=0))
 READY_SECONDS = 20
 LEFT_OUT = {"throttle_time_ms", "host", "port"}
+OPAQUE = {"metadata", "assignment", "member_metadata", "member_assignment"}     # bytes of clients
+MADE_ID = re.compile(r"-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![\w-])")
 TIMES = {"log_append_time_ms", "timestamp", "last_timestamp"}
 IDENTITY = ("name", "topic", "topic_name", "topic_id", "resource_type", "resource_name", "api_key",
             "partition", "partition_index", "index", "node_id", "broker_id", "producer_id",
-            "member_id", "group_id", "key", "source")
+            "member_id", "group_id", "group_instance_id", "key", "source")
 
 
 class Broken(Exception):
@@ -80,13 +82,20 @@ class Script:
         self.client = connect(address)
         self.now = int(time.time() * 1000)
         self.time = self.now - 3600_000         # of the records that cases make
-        self.topic_ids, self.producer_ids = {}, {}
+        self.topic_ids, self.producer_ids, self.member_ids = {}, {}, {}
+        self.clients = []                       # connections besides the first
         self.answers = []
         self.exact_offsets = True               # False: only whether a batch was appended
         self.asked = set()                      # (API, version)
 
     def close(self):
-        self.client.close()
+        for client in [self.client, *self.clients]:
+            client.close()
+
+    def another_client(self):
+        """One more connection, for requests that are answered late."""
+        self.clients.append(connect(self.address))
+        return self.clients[-1]
 
     def name(self, word):
         return self.prefix + word
@@ -214,6 +223,8 @@ class Script:
             return "appended" if value >= 0 else value
         if key in TIMES:
             return self.time_text(value)
+        if isinstance(value, bytes) and key in OPAQUE:
+            return self.text(value.decode("latin-1"))
         if isinstance(value, bytes):
             return batch.describe(value, self.time_text, self.producer_text)
         return self.text(value) if isinstance(value, str) else value
@@ -234,6 +245,10 @@ class Script:
             return value
         return self.producer_ids.setdefault(value, f"id {len(self.producer_ids) + 1}")
 
+    def member_text(self, found):
+        """What a broker appends to a client's name to make a member id."""
+        return "-" + self.member_ids.setdefault(found[1], f"<id {len(self.member_ids) + 1}>")
+
     def time_text(self, value):
         if abs(value - self.time) < 1000_000:
             return f"t{value - self.time:+d}"
@@ -243,7 +258,7 @@ class Script:
         return value if abs(ahead) > 1e8 else f"now{round(ahead / 1800_000) / 2:+} h"
 
     def text(self, value):
-        value = value.replace(self.prefix, "~")
+        value = MADE_ID.sub(self.member_text, value.replace(self.prefix, "~"))
         for name, topic_id in self.topic_ids.items():
             short = base64.urlsafe_b64encode(uuid.UUID(topic_id).bytes).decode().rstrip("=")
             value = value.replace(short, "<id of " + name.replace(self.prefix, "~") + ">")
