@@ -1,6 +1,6 @@
 /* broker/api_describe_groups.c — DescribeGroups: state and members of groups.
  *
- * What members subscribe to and were assigned is told in a stable group only, as in Kafka.  A group
+ * What members subscribe to is told in a stable group only, as in Kafka.  A group
  * that does not exist is "Dead"; from version 6 on that is an error, too. */
 #include "broker/broker.h"
 #include "broker/group_scatter.h"
@@ -9,7 +9,7 @@
 #include "wire/msg_describe_groups.h"
 
 #define NOT_FOUND_SINCE 6
-#define GROUP_OPERATIONS 328            /* what nobody is refused: bits of AclOperation (KIP-430) */
+#define GROUP_OPERATIONS 3400           /* what nobody is refused: bits of AclOperation (KIP-430) */
 
 struct describe_member {
     struct rl_slice id, instance_id, client_id, client_host, metadata, assignment;
@@ -51,7 +51,7 @@ static struct describe_member member_of(const struct rl_group *group, const stru
         .id = member->id, .instance_id = member->instance_id, .client_id = member->client_id,
         .client_host = member->client_host,
         .metadata = stable ? rl_group_member_metadata(member, group->protocol) : rl_slice_of("", 0),
-        .assignment = stable ? member->assignment : rl_slice_of("", 0),
+        .assignment = member->assignment,
     };
 }
 
@@ -90,9 +90,7 @@ static void describe(struct describe_group *d, const struct rl_group *group)
 static void describe_one(struct rl_group_item *item, struct rl_groups *groups)
 {
     const struct rl_group *group = rl_groups_find(groups, item->group_id);
-    if (item->group_id.bytes == 0)
-        item->error = RL_GROUP_INVALID_ID;
-    else if (group != NULL)
+    if (group != NULL)
         describe(RL_CONTAINER_OF(item, struct describe_group, item), group);
     rl_group_item_done(item);
 }

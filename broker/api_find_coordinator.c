@@ -5,7 +5,6 @@
  * Failures: transactional ids and share groups are INVALID_REQUEST until they are built; without the
  * topic COORDINATOR_NOT_AVAILABLE, and clients ask again. */
 #include "broker/broker.h"
-#include "broker/topics.h"
 #include "coordinate/group_id.h"
 #include "core/logger.h"
 #include "replicate/controller.h"
@@ -14,7 +13,10 @@
 #include <stdio.h>
 
 #define KEYS_SINCE 4
-enum { KEY_GROUP = 0 };
+enum { KEY_GROUP = 0, KEY_SHARE = 2 };
+/* Kafka's text of INVALID_REQUEST. */
+#define REFUSED "This most likely occurs because of a request being malformed by the client library or the message "     \
+                "was sent to an incompatible broker. See the broker logs for more details."
 
 struct find_coordinator {
     struct rl_request *request;
@@ -48,8 +50,18 @@ static bool answer_keys(struct find_coordinator *f, const struct rl_find_coordin
     return true;
 }
 
-static void answer(struct find_coordinator *f, int16_t error, struct rl_slice message)
+/* What Kafka says beside the code: before version 4 always something, later hardly anything. */
+static const char *message_of(const struct find_coordinator *f, int16_t error)
 {
+    bool old = f->request->api_version < KEYS_SINCE;
+    if (error == RL_KAFKA_INVALID_REQUEST)
+        return old || f->asked->key_type != KEY_SHARE ? REFUSED : "";
+    return error == RL_KAFKA_NONE && old ? "NONE" : "";
+}
+
+static void answer(struct find_coordinator *f, int16_t error)
+{
+    struct rl_slice message = rl_slice_of_string(message_of(f, error));
     struct rl_broker *broker = rl_broker_of(rl_request_shard(f->request));
     struct rl_find_coordinator_response_coordinator found;
     struct rl_find_coordinator_response response;
@@ -85,7 +97,7 @@ static void on_created(struct rl_create_topic *call)
     if (rl_connection_closing(f->request->connection))
         rl_request_finish(f->request);
     else
-        answer(f, there ? RL_KAFKA_NONE : RL_KAFKA_COORDINATOR_NOT_AVAILABLE, rl_slice_of("", 0));
+        answer(f, there ? RL_KAFKA_NONE : RL_KAFKA_COORDINATOR_NOT_AVAILABLE);
 }
 
 static void create_topic(struct find_coordinator *f)
@@ -112,9 +124,9 @@ void rl_api_find_coordinator(struct rl_request *request, const void *message)
     f->request = request;
     f->asked = message;
     if (f->asked->key_type != KEY_GROUP)
-        answer(f, RL_KAFKA_INVALID_REQUEST, (struct rl_slice){ 0 });
+        answer(f, RL_KAFKA_INVALID_REQUEST);
     else if (topic_is_there(request))
-        answer(f, RL_KAFKA_NONE, rl_slice_of("", 0));
+        answer(f, RL_KAFKA_NONE);
     else
         create_topic(f);
 }

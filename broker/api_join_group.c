@@ -59,6 +59,12 @@ static bool fill_members(struct join_group *j, struct rl_join_group_response *re
     return true;
 }
 
+/* Later versions have a word for no name, and Kafka uses it for an empty one, too. */
+static bool request_is_old(const struct rl_request *request)
+{
+    return request->api_version < 7;
+}
+
 static void join_done(struct rl_scatter *scatter)
 {
     struct join_group *j = RL_CONTAINER_OF(scatter, struct join_group, scatter);
@@ -71,7 +77,8 @@ static void join_done(struct rl_scatter *scatter)
     if (error == RL_GROUP_OK) {
         response.generation_id = join->ret_generation;
         response.protocol_type = join->ret_protocol_type;
-        response.protocol_name = join->ret_protocol;
+        if (join->ret_protocol.bytes > 0 || request_is_old(scatter->request))
+            response.protocol_name = join->ret_protocol;
         response.leader = join->ret_leader;
         response.skip_assignment = join->ret_skip_assignment;
         if (!fill_members(j, &response)) {

@@ -18,6 +18,10 @@ static void leave_one(struct rl_group_item *item, struct rl_groups *groups)
 {
     struct leave_group *l = RL_CONTAINER_OF(item, struct leave_group, item);
     item->error = rl_groups_leave(groups, item->group_id, l->members, l->count);
+    for (uint32_t i = 0; item->error == RL_GROUP_UNKNOWN_MEMBER && i < l->count; i++)
+        l->members[i].error = RL_GROUP_UNKNOWN_MEMBER;
+    if (item->error == RL_GROUP_UNKNOWN_MEMBER)
+        item->error = RL_GROUP_OK;      /* each member has it */
     rl_group_item_done(item);
 }
 

@@ -32,7 +32,7 @@ static void on_committed(struct rl_group_answer *answer)
 static void commit_one(struct rl_group_item *item, struct rl_groups *groups)
 {
     struct offset_commit *c = RL_CONTAINER_OF(item, struct offset_commit, item);
-    c->commit.metadata_bytes_max = rl_coordinator_options(groups->shard)->metadata_bytes_max;
+    c->commit.metadata_units_max = rl_coordinator_options(groups->shard)->metadata_units_max;
     rl_groups_commit_offsets(groups, &c->commit);
 }
 
@@ -54,29 +54,39 @@ static void commit_done(struct rl_scatter *scatter)
     rl_reply_message(scatter->request, &c->response);
 }
 
-/* 0: it is there. */
-static int16_t find_topic(const struct rl_request *request, const struct rl_offset_commit_request_topic *asked,
-                          struct rl_slice *ret_name, struct rl_request *owner)
+/* NULL: there is none, *ret_error says so in the words of the version. */
+static const struct rl_topic *find_topic(const struct rl_request *request,
+                                         const struct rl_offset_commit_request_topic *asked, int16_t *ret_error)
 {
     const struct rl_image *image = rl_image_current(rl_request_shard(request));
-    if (request->api_version < TOPIC_IDS_SINCE) {
-        *ret_name = asked->name;
-        return rl_image_find(image, asked->name) != NULL ? 0 : RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    }
-    const struct rl_topic *topic = rl_image_find_id(image, asked->topic_id);
+    bool by_id = request->api_version >= TOPIC_IDS_SINCE;
+    *ret_error = by_id ? RL_KAFKA_UNKNOWN_TOPIC_ID : RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    return by_id ? rl_image_find_id(image, asked->topic_id) : rl_image_find(image, asked->name);
+}
+
+/* Its name, which must outlive the image.  False: connection closed. */
+static bool name_topic(struct rl_request *request, const struct rl_topic *topic, struct rl_slice *ret_name)
+{
     if (topic == NULL)
-        return RL_KAFKA_UNKNOWN_TOPIC_ID;
-    char *copy = rl_arena_strndup(&owner->arena, topic->name, strlen(topic->name));
-    *ret_name = rl_slice_of_string(copy);       /* the image may go while we wait */
-    return copy != NULL ? 0 : RL_KAFKA_UNKNOWN_SERVER_ERROR;
+        return true;
+    size_t bytes = strlen(topic->name);
+    char *copy = rl_request_alloc(request, 1, bytes + 1);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, topic->name, bytes);
+    *ret_name = rl_slice_of(copy, bytes);
+    return true;
 }
 
 static bool add_topic(struct rl_request *request, struct offset_commit *c,
                       const struct rl_offset_commit_request_topic *from,
                       struct rl_offset_commit_response_topic *to)
 {
-    struct rl_slice name = { 0 };
-    int16_t error = find_topic(request, from, &name, request);
+    struct rl_slice name = from->name;
+    int16_t unknown;
+    const struct rl_topic *topic = find_topic(request, from, &unknown);
+    if (request->api_version >= TOPIC_IDS_SINCE && !name_topic(request, topic, &name))
+        return false;
     rl_offset_commit_response_topic_init(to);
     to->name = from->name;
     to->topic_id = from->topic_id;
@@ -91,10 +101,13 @@ static bool add_topic(struct rl_request *request, struct offset_commit *c,
         struct rl_offset_commit_partition *partition = &c->commit.partitions[c->commit.partition_count];
         rl_offset_commit_response_partition_init(&answers[i]);
         answers[i].partition_index = asked->partition_index;
-        answers[i].error_code = error;
+        bool there = topic != NULL && asked->partition_index >= 0 &&
+                     asked->partition_index < topic->partition_count;
+        if (!there)
+            answers[i].error_code = topic == NULL ? unknown : RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         c->answers[c->commit.partition_count++] = &answers[i];
         *partition = (struct rl_offset_commit_partition){
-            .topic = name, .partition = asked->partition_index, .refused = error != 0,
+            .topic = name, .partition = asked->partition_index, .refused = !there,
             .retention_ms = -1,
             .value = { .offset = asked->committed_offset, .leader_epoch = asked->committed_leader_epoch,
                        .metadata = asked->committed_metadata },

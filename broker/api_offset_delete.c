@@ -83,12 +83,16 @@ void rl_api_offset_delete(struct rl_request *request, const void *message)
     d->call.partitions = rl_request_alloc(request, count, sizeof *d->call.partitions);
     if (d->call.partitions == NULL)
         return;
-    for (int32_t t = 0; t < asked->topics_count; t++)
-        for (int32_t i = 0; i < asked->topics[t].partitions_count; i++)
+    for (int32_t t = 0; t < asked->topics_count; t++) {
+        const struct rl_topic *topic = rl_image_find(image, asked->topics[t].name);
+        for (int32_t i = 0; i < asked->topics[t].partitions_count; i++) {
+            int32_t partition = asked->topics[t].partitions[i].partition_index;
             d->call.partitions[d->call.partition_count++] = (struct rl_offset_delete_partition){
-                .topic = asked->topics[t].name, .partition = asked->topics[t].partitions[i].partition_index,
-                .refused = rl_image_find(image, asked->topics[t].name) == NULL,
+                .topic = asked->topics[t].name, .partition = partition,
+                .refused = topic == NULL || partition < 0 || partition >= topic->partition_count,
             };
+        }
+    }
     d->asked = asked;
     d->item.group_id = d->call.group_id = asked->group_id;
     d->call.answer.done = on_deleted;

@@ -45,7 +45,7 @@ static void fetch_run(struct rl_scatter_call *call)
 
 static int16_t partition_error(const struct fetch_group *g, uint32_t topic)
 {
-    return g->unknown != NULL && g->unknown[topic] ? RL_KAFKA_UNKNOWN_TOPIC_ID : RL_KAFKA_NONE;
+    return !g->fetch.all && g->unknown != NULL && g->unknown[topic] ? RL_KAFKA_UNKNOWN_TOPIC_ID : RL_KAFKA_NONE;
 }
 
 /* A group with an error tells, in old versions, each partition of it. */

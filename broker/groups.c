@@ -13,7 +13,7 @@ rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config
         },
         .offsets_retention_ms = config->offsets_retention_minutes * (int64_t)60000,
         .check_interval_ms = config->offsets_retention_check_interval_ms,
-        .metadata_bytes_max = config->offset_metadata_max_bytes,
+        .metadata_units_max = config->offset_metadata_max_bytes,
     });
 }
 

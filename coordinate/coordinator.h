@@ -20,7 +20,7 @@ struct rl_coordinator_options {
     struct rl_group_limits limits;
     int64_t offsets_retention_ms;       /* offsets.retention.minutes */
     int64_t check_interval_ms;          /* offsets.retention.check.interval.ms */
-    int32_t metadata_bytes_max;         /* offset.metadata.max.bytes */
+    int32_t metadata_units_max;         /* offset.metadata.max.bytes, which are UTF-16 units */
 };
 
 /* Each shard, at start, before the log manager: what it writes at the end of a turn is written by the

@@ -41,6 +41,14 @@ static uint32_t next_point(struct rl_slice s, size_t *at)
     return point >= 0xD800 && point <= 0xDFFF ? REPLACEMENT : point;
 }
 
+size_t rl_utf16_units(struct rl_slice text)
+{
+    size_t units = 0;
+    for (size_t at = 0; at < text.bytes;)
+        units += next_point(text, &at) >= 0x10000 ? 2 : 1;
+    return units;
+}
+
 static uint32_t java_hash(struct rl_slice s)
 {
     uint32_t hash = 0;

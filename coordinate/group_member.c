@@ -315,7 +315,9 @@ void rl_group_answer_join(struct rl_group_member *member, enum rl_group_error er
     member->join = NULL;
     join->member = NULL;
     join->error = error;
-    if (error != RL_GROUP_OK) {
+    if (error == RL_GROUP_UNKNOWN_MEMBER) {
+        join->ret_member_id = rl_slice_of("", 0);       /* it has none any more */
+    } else if (error != RL_GROUP_OK) {
         join->memory = (void *)(uintptr_t)rl_owned_copy(member->id).data;
         join->ret_member_id = rl_slice_of(join->memory, member->id.bytes);
     }

@@ -5,6 +5,7 @@
  * Deletions take effect in memory at once; if they cannot be stored everything is read again.
  * Failures: see rl_group_error; a write that failed is NOT_AVAILABLE, and clients ask again. */
 #include "coordinate/group_offsets.h"
+#include "coordinate/group_id.h"
 #include "coordinate/owned.h"
 #include "core/text.h"
 
@@ -102,7 +103,7 @@ static void store_commit(struct rl_group *group, struct rl_offset_commit *commit
     for (uint32_t i = 0; i < commit->partition_count; i++) {
         struct rl_offset_commit_partition *partition = &commit->partitions[i];
         struct rl_committed_offset *value = &partition->value;
-        if (!partition->refused && value->metadata.bytes > (size_t)commit->metadata_bytes_max)
+        if (!partition->refused && rl_utf16_units(value->metadata) > (size_t)commit->metadata_units_max)
             partition->error = RL_GROUP_METADATA_TOO_LARGE;
         if (!is_stored(partition))
             continue;
@@ -255,8 +256,7 @@ static void on_deleted(struct rl_group_write *write, rl_status status)
 void rl_groups_delete(struct rl_groups *groups, struct rl_group_delete *call)
 {
     struct rl_group *group = rl_groups_find(groups, call->group_id);
-    call->error = call->group_id.bytes == 0 ? RL_GROUP_INVALID_ID
-                : group == NULL             ? RL_GROUP_ID_NOT_FOUND
+    call->error = group == NULL                  ? RL_GROUP_ID_NOT_FOUND
                 : group->state != RL_GROUP_EMPTY ? RL_GROUP_NOT_EMPTY
                                                  : RL_GROUP_OK;
     if (call->error != RL_GROUP_OK) {
@@ -278,7 +278,8 @@ static void on_offsets_deleted(struct rl_group_write *write, rl_status status)
 void rl_groups_delete_offsets(struct rl_groups *groups, struct rl_offset_delete *call)
 {
     struct rl_group *group = rl_groups_find(groups, call->group_id);
-    call->error = group == NULL ? RL_GROUP_ID_NOT_FOUND
+    call->error = call->group_id.bytes == 0 ? RL_GROUP_INVALID_ID
+                : group == NULL             ? RL_GROUP_ID_NOT_FOUND
                 : group->state != RL_GROUP_EMPTY && !rl_group_uses_consumer_protocol(group) ? RL_GROUP_NOT_EMPTY
                                                                                             : RL_GROUP_OK;
     if (call->error != RL_GROUP_OK) {

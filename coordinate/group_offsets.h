@@ -22,7 +22,7 @@ struct rl_offset_commit {
     struct rl_slice group_id, member_id, instance_id;   /* instance_id null: not told */
     int32_t generation;                 /* < 0: not of a member */
     bool knows_group_ids;               /* version 9: an unknown group has an error of its own */
-    int32_t metadata_bytes_max;
+    int32_t metadata_units_max;
     struct rl_offset_commit_partition *partitions;
     uint32_t partition_count;
     enum rl_group_error error;          /* out: of the whole call; partitions say what they say */
@@ -58,7 +58,7 @@ void rl_groups_fetch_offsets(struct rl_groups *groups, struct rl_offset_fetch *f
 
 struct rl_group_delete {
     struct rl_slice group_id;
-    enum rl_group_error error;          /* out: OK, ID_NOT_FOUND, NOT_EMPTY, INVALID_ID, NOT_AVAILABLE */
+    enum rl_group_error error;          /* out: OK, ID_NOT_FOUND, NOT_EMPTY, NOT_AVAILABLE */
     struct rl_group_answer answer;
     struct rl_group_write write;        /* coordinate/ only, from here */
     struct rl_groups *groups;
@@ -76,7 +76,7 @@ struct rl_offset_delete {
     struct rl_slice group_id;
     struct rl_offset_delete_partition *partitions;
     uint32_t partition_count;
-    enum rl_group_error error;          /* out: OK, ID_NOT_FOUND, NOT_EMPTY, NOT_AVAILABLE */
+    enum rl_group_error error;          /* out: OK, INVALID_ID, ID_NOT_FOUND, NOT_EMPTY, NOT_AVAILABLE */
     struct rl_group_answer answer;
     struct rl_group_write write;        /* coordinate/ only, from here */
     struct rl_groups *groups;

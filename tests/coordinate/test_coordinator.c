@@ -38,7 +38,7 @@ static rl_status start(struct rl_shard *shard, void *arg)
     rl_disk_make_directory(shard->disk, DATA_DIR);
     struct rl_coordinator_options options = {
         .limits = { .session_timeout_min_ms = 10, .session_timeout_max_ms = 100000, .size_max = 100 },
-        .offsets_retention_ms = 3600000, .check_interval_ms = 60000, .metadata_bytes_max = 100,
+        .offsets_retention_ms = 3600000, .check_interval_ms = 60000, .metadata_units_max = 100,
     };
     cr_assert_eq(rl_coordinator_start(shard, &options), RL_OK);
     struct rl_log_manager_options log = { .data_dir = DATA_DIR, .tail_bytes = 1 << 20,
@@ -150,7 +150,7 @@ static void commit_send(struct commit *c, const char *group, int32_t partition, 
     *c = (struct commit){ .partition = { .topic = text("t"), .partition = partition, .retention_ms = -1,
                                          .value = { .offset = offset, .metadata = text("note") } } };
     c->call = (struct rl_offset_commit){ .group_id = text(group), .member_id = text(""), .generation = -1,
-                                         .metadata_bytes_max = 100, .partitions = &c->partition,
+                                         .metadata_units_max = 100, .partitions = &c->partition,
                                          .partition_count = 1, .answer = { .done = on_committed } };
     rl_groups_commit_offsets(groups_of(group), &c->call);
 }

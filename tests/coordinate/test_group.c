@@ -262,7 +262,7 @@ static void commit_as(struct commit *c, const char *member, int32_t generation, 
     *c = (struct commit){ .partition = { .topic = text("t"), .partition = 0, .retention_ms = -1,
                                          .value = { .offset = offset, .metadata = text("") } } };
     c->call = (struct rl_offset_commit){ .group_id = text("g"), .member_id = text(member),
-                                         .generation = generation, .metadata_bytes_max = 10,
+                                         .generation = generation, .metadata_units_max = 10,
                                          .partitions = &c->partition, .partition_count = 1,
                                          .answer = { .done = on_committed } };
     rl_groups_commit_offsets(&rig.groups, &c->call);

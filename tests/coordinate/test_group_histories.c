@@ -189,7 +189,7 @@ static void do_commit(struct life *l)
         .value = { .offset = next_offset++, .metadata = text("") } };
     l->commit = (struct rl_offset_commit){
         .group_id = text("g"), .member_id = text(l->id), .instance_id = instance_of(l),
-        .generation = generation, .metadata_bytes_max = 100, .partitions = &l->partition, .partition_count = 1,
+        .generation = generation, .metadata_units_max = 100, .partitions = &l->partition, .partition_count = 1,
         .answer = { .done = on_committed } };
     l->committing = true;
     rl_groups_commit_offsets(&rig.groups, &l->commit);

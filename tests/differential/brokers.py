@@ -22,8 +22,17 @@ from script import AnswerError, connect                     # noqa: E402
 KAFKA_READY_SECONDS = 120
 
 
+class Ringlog(Broker):
+    def start(self, *args, **options):
+        """With its topic for offsets, as Kafka (is_warm)."""
+        super().start(*args, **options)
+        client = connect(self.address)
+        client.call("FindCoordinator", 0, {"key": "warm"})
+        client.close()
+
+
 def ringlog(binary, shards):
-    return Broker(binary, shards)
+    return Ringlog(binary, shards)
 
 
 class Kafka:

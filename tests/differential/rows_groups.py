@@ -157,7 +157,7 @@ def protocols_by_vote(s, version):
 
 @case("JoinGroup", 1, 9)
 def members_that_do_not_come_back(s, version):
-    a, b = joined(s, "group", 2, version=version, rebalance_ms=400)
+    a, b = joined(s, "group", 2, version=version, rebalance_ms=1500)
     a.sync()
     b.begin_join(protocols=[{"name": "range", "metadata": b"new"}])
     s.keep_answer("who came back leads", "JoinGroup", version, b.end_join())
