@@ -185,7 +185,7 @@ rl_status rl_coordinator_start(struct rl_shard *shard, const struct rl_coordinat
     rl_list_init(&c->slots);
     rl_list_init(&c->answers);
     rl_list_init(&c->dirty);
-    rl_table_init(&c->by_partition, rl_shard_random(shard));
+    rl_table_init(&c->by_partition, 0);    /* keys that nobody outside chooses */
     shard->context[RL_CONTEXT_COORDINATE] = c;
     rl_shard_add_turn_hook(shard, on_turn_ends, c);
     return RL_OK;

@@ -3,10 +3,12 @@
  * Started as broker/server.c does it: logs, connections and replicas on the shard, then the
  * controller, then the listener. */
 #include "perf/memory_broker.h"
+#include "broker/groups.h"
 #include "broker/broker.h"
 #include "broker/data_directory.h"
 #include "broker/fetch_session.h"
 #include "broker/settings.h"
+#include "coordinate/coordinator.h"
 #include "core/memory.h"
 #include "io/loop.h"
 #include "log/log.h"
@@ -66,6 +68,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     struct rl_memory_broker *b = arg;
     const struct rl_config *c = &b->config;
     shard->context[RL_CONTEXT_BROKER] = &b->broker;
+    RL_ASSERT(rl_groups_start(shard, c) == RL_OK);
     RL_ASSERT(rl_log_manager_start(shard, &(struct rl_log_manager_options){
         .data_dir = DATA_DIR, .tail_bytes = (size_t)c->log_tail_bytes,
         .producer_id_expiration_ms = c->producer_id_expiration_ms, .open_files_max = 1000 }) == RL_OK);
@@ -84,6 +87,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
     (void)arg;
     rl_net_stop(shard);
     rl_fetch_sessions_stop(shard);
+    rl_coordinator_stop(shard);
     rl_log_manager_stop(shard);
 }
 

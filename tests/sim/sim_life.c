@@ -2,10 +2,12 @@
  *
  * The same order of the same calls, without signals and threads.  A kill drops everything: the
  * heap of the life is given back, the kernel forgets what was in flight. */
+#include "broker/groups.h"
 #include "broker/broker.h"
 #include "broker/data_directory.h"
 #include "broker/fetch_session.h"
 #include "broker/settings.h"
+#include "coordinate/coordinator.h"
 #include "core/memory.h"
 #include "log/log_internal.h"
 #include "replicate/controller.h"
@@ -88,7 +90,10 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
 {
     struct sim_broker *b = arg;
     shard->context[RL_CONTEXT_BROKER] = &b->broker;
-    rl_status status = rl_log_manager_start(shard, &(struct rl_log_manager_options){
+    rl_status status = rl_groups_start(shard, &b->config);
+    if (status != RL_OK)
+        return status;
+    status = rl_log_manager_start(shard, &(struct rl_log_manager_options){
         .data_dir = SIM_DATA_DIR, .tail_bytes = (size_t)(64 << 10) / shard->count,
         .producer_id_expiration_ms = b->config.producer_id_expiration_ms, .open_files_max = 8 });
     if (status != RL_OK)
@@ -146,15 +151,27 @@ static void on_all_noted(struct rl_shard *shard, struct sim_broker *b)
     rl_submit(shard, &b->recovered_job);
 }
 
+static void visit_load_groups(struct rl_shard *shard, struct visit *v)
+{
+    rl_coordinator_load(shard);
+    visit_done(v);
+}
+
+static void on_groups_loading(struct rl_shard *shard, struct sim_broker *b)
+{
+    if (b->prove_mount)
+        round_begin(shard, b, visit_note_sound, on_all_noted);
+    else
+        begin_listening(shard, b);
+}
+
 static void on_controller_started(void *arg, rl_status status)
 {
     struct sim_broker *b = arg;
     if (status != RL_OK)
         b->failed = true;
-    else if (b->prove_mount)
-        round_begin(rl_self, b, visit_note_sound, on_all_noted);
     else
-        begin_listening(rl_self, b);
+        round_begin(rl_self, b, visit_load_groups, on_groups_loading);
 }
 
 static void on_boot(struct rl_shard *shard, struct rl_msg *msg)
@@ -163,6 +180,7 @@ static void on_boot(struct rl_shard *shard, struct rl_msg *msg)
     rl_controller_start(shard, &(struct rl_controller_options){
         .metadata_url = "local:" SIM_DATA_DIR "/metadata", .resolve = rl_settings_resolve,
         .build = rl_settings_build, .free = rl_settings_free, .applied = rl_settings_applied,
+        .removed = rl_groups_forget_topics,
         .arg = &b->broker, .unclean_start = !b->log_start.clean && !b->log_start.same_mount }, on_controller_started, b);
 }
 
@@ -226,6 +244,7 @@ static void on_drained(struct rl_shard *shard, struct sim_broker *b)
 
 static void visit_drain(struct rl_shard *shard, struct visit *v)
 {
+    rl_coordinator_stop_serving(shard);
     rl_net_drain(shard, DRAIN_GRACE_NS, visit_done, v);
 }
 
@@ -248,6 +267,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
     b->unsound[shard->index] = !rl_log_manager_is_sound(shard);
     rl_net_stop(shard);
     rl_fetch_sessions_stop(shard);
+    rl_coordinator_stop(shard);
     rl_log_manager_stop(shard);
 }
 
