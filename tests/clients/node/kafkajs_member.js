@@ -1,0 +1,34 @@
+// tests/clients/node/kafkajs_member.js — kafkajs as a member of a group (../group_members.py).
+//
+//   node kafkajs_member.js HOST:PORT TOPIC GROUP
+import kafkajs from 'kafkajs'
+
+const { Kafka, logLevel } = kafkajs
+const [address, topic, groupId] = process.argv.slice(2)
+const say = text => process.stdout.write(text + '\n')
+
+const kafka = new Kafka({
+  brokers: [address], clientId: 'member', logLevel: logLevel.ERROR,
+  retry: { retries: 100, initialRetryTime: 100, maxRetryTime: 500 },
+  logCreator: () => ({ log }) => process.stderr.write(`${log.message} ${log.error ?? ''}\n`)
+})
+const consumer = kafka.consumer({
+  groupId, sessionTimeout: 6000, heartbeatInterval: 500, rebalanceTimeout: 15_000, maxWaitTimeInMs: 200
+})
+consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
+  say(`assigned ${(payload.memberAssignment[topic] ?? []).join(' ')}`))
+
+async function stop() {
+  await consumer.disconnect()
+  say('closed')
+  process.exit(0)
+}
+process.on('SIGTERM', stop)
+
+await consumer.connect()
+await consumer.subscribe({ topics: [topic], fromBeginning: true })
+await consumer.run({
+  autoCommitInterval: 200,
+  eachMessage: async ({ partition, message }) =>
+    say(`record ${partition} ${message.offset} ${message.value.toString()}`)
+})
