@@ -19,9 +19,6 @@ def groups_described(s, version):
     ask("no name", "")
     ask("none")
     ask("one that only has offsets", commit(s, s.name("simple"), topic))
-    pending = Member(s, "pending")
-    pending.learn_id()
-    ask("one that was only asked for an id", pending.group)
     a, b = Member(s, "group", instance="one"), Member(s, "group")
     join_all([a, b])
     ask("before the sync", a.group)
@@ -58,7 +55,6 @@ def groups_listed(s, version):
     empty, = stable(s, "empty")
     empty.leave()
     stable(s, "connect", kind="connect")
-    Member(s, "pending").learn_id()
     a.begin_join()
     wait_for_state(s, a.group, "PreparingRebalance")
 
