@@ -86,11 +86,21 @@ group.initial.rebalance.delay.ms=0
             client = connect(self.address)
             warm = (client.call("Metadata", 12, {"topics": []})["brokers"] and
                     not client.call("InitProducerId", 1, {"transaction_timeout_ms": 1})["error_code"] and
-                    not client.call("FindCoordinator", 0, {"key": "warm"})["error_code"])
+                    not client.call("FindCoordinator", 0, {"key": "warm"})["error_code"] and
+                    self.groups_are_warm(client))
             client.close()
             return warm
         except (AnswerError, OSError):
             return False
+
+    @staticmethod
+    def groups_are_warm(client):
+        """Every partition of the offsets' topic is loaded, and a first join has been answered."""
+        names = [f"warm {i}" for i in range(400)]
+        described = client.call("DescribeGroups", 0, {"groups": names})["groups"]
+        return not any(g["error_code"] for g in described) and not client.call("JoinGroup", 0, {
+            "group_id": f"warm-{uuid.uuid4()}", "session_timeout_ms": 6000, "member_id": "",
+            "protocol_type": "warm", "protocols": [{"name": "warm", "metadata": b""}]})["error_code"]
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
