@@ -11,6 +11,7 @@
  * in the log and the client is told REQUEST_TIMED_OUT. */
 #include "broker/produce_check.h"
 #include "broker/scatter.h"
+#include "broker/topics.h"
 #include "replicate/replica_manager.h"
 
 struct produce_entry {                  /* one partition of the request */
@@ -205,6 +206,14 @@ static void produce_done(struct rl_scatter *scatter)
         rl_request_finish(request);
 }
 
+/* What coordinators believe is written by them alone; Kafka's own Admin may, too. */
+static bool is_theirs(const struct rl_request *request, const struct rl_topic *topic)
+{
+    return topic->name[0] == '_' && topic->name[1] == '_' &&
+           rl_topics_is_internal(rl_slice_of_string(topic->name)) &&
+           !rl_slice_equal_string(request->client_id, "__admin_client");
+}
+
 /* An error that holds for the whole topic, RL_KAFKA_NONE otherwise. */
 static int16_t produce_topic_error(const struct rl_request *request,
                                    const struct rl_produce_request *asked, const struct rl_topic *topic)
@@ -213,7 +222,7 @@ static int16_t produce_topic_error(const struct rl_request *request,
         return RL_KAFKA_INVALID_REQUIRED_ACKS;
     if (topic == NULL)
         return request->api_version >= 13 ? RL_KAFKA_UNKNOWN_TOPIC_ID : RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    return RL_KAFKA_NONE;
+    return is_theirs(request, topic) ? RL_KAFKA_INVALID_TOPIC_EXCEPTION : RL_KAFKA_NONE;
 }
 
 static bool produce_topic(struct rl_request *request, struct produce *p, const struct rl_produce_request *asked,

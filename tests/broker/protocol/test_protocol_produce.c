@@ -259,6 +259,21 @@ PROTOCOL_TEST(produce, wrong_batches)
     client_close(c);
 }
 
+/* Who could write there could tell a group that it has read what it has not. */
+PROTOCOL_TEST(produce, internal_topics_are_refused)
+{
+    struct client *c = client_open(b);
+    struct topic t;
+    topic_create(c, &t, "__consumer_offsets", 1, NULL);
+    for (int16_t version = PRODUCE_MIN; version <= PRODUCE_MAX; version++) {
+        struct blob batch = batch_small(1);
+        cr_assert_eq(produce(c, version, &t, 0, -1, batch)->error_code, 17);
+        rl_free(batch.bytes);
+    }
+    cr_assert_eq(log_end(c, &t, 0), 0);
+    client_close(c);
+}
+
 /* The time of the append is the topic's to choose: a producer's bit is taken away. */
 PROTOCOL_TEST(produce, log_append_time_from_the_producer)
 {
