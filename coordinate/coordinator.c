@@ -164,6 +164,8 @@ static void on_turn_ends(struct rl_shard *shard, void *arg)
 {
     struct rl_coordinator *c = arg;
     struct rl_list dirty;
+    if (rl_list_empty(&c->dirty) && rl_list_empty(&c->answers) && c->stale_count == 0)
+        return;                         /* as nearly always */
     rl_list_init(&dirty);
     rl_list_take_all(&dirty, &c->dirty);
     for (struct rl_list *node; (node = rl_list_pop_front(&dirty)) != NULL;)
