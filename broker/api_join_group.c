@@ -74,6 +74,7 @@ static void join_done(struct rl_scatter *scatter)
     rl_join_group_response_init(&response);
     response.error_code = rl_kafka_error_of_group(error);
     response.member_id = j->item.error != RL_GROUP_OK ? join->member_id : join->ret_member_id;
+    void *memory = join->memory;        /* the request may go while we answer */
     if (error == RL_GROUP_OK) {
         response.generation_id = join->ret_generation;
         response.protocol_type = join->ret_protocol_type;
@@ -82,11 +83,10 @@ static void join_done(struct rl_scatter *scatter)
         response.leader = join->ret_leader;
         response.skip_assignment = join->ret_skip_assignment;
         if (!fill_members(j, &response)) {
-            rl_free(join->memory);
+            rl_free(memory);
             return;
         }
     }
-    void *memory = join->memory;
     rl_reply_message(scatter->request, &response);
     rl_free(memory);
 }

@@ -157,14 +157,13 @@ static void fetch_done(struct rl_scatter *scatter)
     struct offset_fetch *f = RL_CONTAINER_OF(scatter, struct offset_fetch, scatter);
     struct rl_offset_fetch_response response;
     rl_offset_fetch_response_init(&response);
-    bool answered = scatter->request->api_version >= GROUPS_SINCE ? answer_groups(f, &response)
-                                                                  : answer_topics(f, &response);
     void *memory[8];
     uint32_t count = f->group_count;
     void **all = count <= RL_ARRAY_COUNT(memory) ? memory : rl_alloc_zero(count, sizeof *all);
     for (uint32_t i = 0; i < count; i++)
         all[i] = f->groups[i].fetch.memory;
-    if (answered)
+    if (scatter->request->api_version >= GROUPS_SINCE ? answer_groups(f, &response)
+                                                      : answer_topics(f, &response))
         rl_reply_message(scatter->request, &response);
     for (uint32_t i = 0; i < count; i++)        /* the request is gone; what it pointed to is ours */
         rl_free(all[i]);

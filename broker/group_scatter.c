@@ -24,6 +24,7 @@ int16_t rl_kafka_error_of_group(enum rl_group_error error)
     case RL_GROUP_FENCED_INSTANCE:         return RL_KAFKA_FENCED_INSTANCE_ID;
     case RL_GROUP_NOT_EMPTY:               return RL_KAFKA_NON_EMPTY_GROUP;
     case RL_GROUP_SUBSCRIBED_TO_TOPIC:     return RL_KAFKA_GROUP_SUBSCRIBED_TO_TOPIC;
+    case RL_GROUP_COMMIT_TOO_LARGE:        return RL_KAFKA_INVALID_COMMIT_OFFSET_SIZE;
     case RL_GROUP_METADATA_TOO_LARGE:      return RL_KAFKA_OFFSET_METADATA_TOO_LARGE;
     case RL_GROUP_ERRORS:                  break;
     }

@@ -2,6 +2,8 @@
 #include "broker/groups.h"
 #include "coordinate/coordinator.h"
 
+#define CHECK_INTERVAL_MS_MAX ((int64_t)366 * 86400 * 1000)
+
 rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config)
 {
     return rl_coordinator_start(shard, &(struct rl_coordinator_options){
@@ -12,7 +14,7 @@ rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config
             .initial_rebalance_delay_ms = RL_MAX(config->group_initial_rebalance_delay_ms, 0),
         },
         .offsets_retention_ms = config->offsets_retention_minutes * (int64_t)60000,
-        .check_interval_ms = config->offsets_retention_check_interval_ms,
+        .check_interval_ms = RL_MIN(config->offsets_retention_check_interval_ms, CHECK_INTERVAL_MS_MAX),
         .metadata_units_max = config->offset_metadata_max_bytes,
     });
 }

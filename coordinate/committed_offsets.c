@@ -28,6 +28,21 @@ void rl_committed_offsets_done(struct rl_committed_offsets *offsets)
     offsets->count = 0;
 }
 
+void rl_committed_offsets_clear(struct rl_committed_offsets *offsets)
+{
+    uint64_t seed = offsets->by_topic.seed;
+    rl_committed_offsets_done(offsets);
+    rl_committed_offsets_init(offsets, seed);
+}
+
+void rl_committed_offsets_remove_topic(struct rl_committed_offsets *offsets, struct rl_offsets_topic *topic)
+{
+    offsets->count -= topic->count;
+    rl_table_remove(&offsets->by_topic, topic->name);
+    rl_list_remove(&topic->link);
+    topic_free(topic);
+}
+
 struct rl_offsets_topic *rl_committed_offsets_topic(const struct rl_committed_offsets *offsets,
                                                     struct rl_slice topic)
 {
@@ -132,10 +147,7 @@ bool rl_committed_offsets_remove(struct rl_committed_offsets *offsets, struct rl
     uint32_t i = (uint32_t)(entry - from->entries);
     memmove(entry, entry + 1, (from->count - i - 1) * sizeof *entry);
     offsets->count--;
-    if (--from->count == 0) {
-        rl_table_remove(&offsets->by_topic, from->name);
-        rl_list_remove(&from->link);
-        topic_free(from);
-    }
+    if (--from->count == 0)
+        rl_committed_offsets_remove_topic(offsets, from);
     return true;
 }

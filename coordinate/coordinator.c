@@ -67,6 +67,12 @@ static void slot_unread(struct rl_offsets_slot *slot)
     rl_groups_drop_all(&slot->groups, RL_GROUP_NOT_COORDINATOR);
 }
 
+/* Something of it is on its way, or waits for the end of the turn. */
+static bool slot_is_busy(const struct rl_offsets_slot *slot)
+{
+    return slot->read_busy || !rl_list_empty(&slot->log.appends) || rl_list_linked(&slot->log.link);
+}
+
 /* READY is believed only as long as nothing can have changed behind its back. */
 static enum rl_group_error slot_check(struct rl_offsets_slot *slot)
 {
@@ -79,7 +85,7 @@ static enum rl_group_error slot_check(struct rl_offsets_slot *slot)
     if (p->state != RL_REPLICA_LEADER)
         return RL_GROUP_NOT_AVAILABLE;
     if (slot->stale || (slot->state == RL_SLOT_READY && slot->leader_epoch != p->leader_epoch)) {
-        if (slot->read_busy || !rl_list_empty(&slot->log.appends))
+        if (slot_is_busy(slot))
             return RL_GROUP_LOADING;    /* until what is on its way has come back */
         slot_unread(slot);
     }
@@ -155,7 +161,7 @@ static void read_stale_again(struct rl_coordinator *c)
 {
     RL_LIST_EACH(node, &c->slots) {
         struct rl_offsets_slot *slot = RL_LIST_ENTRY(node, struct rl_offsets_slot, link);
-        if (slot->stale && !slot->read_busy && rl_list_empty(&slot->log.appends) && c->serving)
+        if (slot->stale && !slot_is_busy(slot) && c->serving)
             slot_check(slot);
     }
 }

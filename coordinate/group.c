@@ -274,12 +274,21 @@ static void restore_member(struct rl_group *group, const struct rl_group_record_
     member->is_new = false;
     if (value->leader.data != NULL && rl_slice_equal(value->leader, record->id))
         group->leader = member;
-    rl_group_start_session(member, member->session_timeout_ms);
+}
+
+void rl_group_begin_sessions(struct rl_group *group)
+{
+    RL_LIST_EACH(node, &group->members) {
+        struct rl_group_member *member = RL_LIST_ENTRY(node, struct rl_group_member, link);
+        rl_group_start_session(member, member->session_timeout_ms);
+    }
 }
 
 /* As before its first member. */
 static void reset(struct rl_group *group)
 {
+    rl_timer_stop(group->groups->shard, &group->join_timer);
+    rl_timer_stop(group->groups->shard, &group->sync_timer);
     for (struct rl_list *node; (node = rl_list_first(&group->members)) != NULL;)
         rl_group_remove_member(RL_LIST_ENTRY(node, struct rl_group_member, link), RL_GROUP_UNKNOWN_MEMBER);
     rl_owned_free(&group->protocol_type);
@@ -300,8 +309,10 @@ rl_status rl_group_restore(struct rl_group *group, struct rl_group_record_value 
     for (int32_t i = 0; i < value->member_count; i++) {
         struct rl_group_record_member record;
         rl_status status = rl_group_record_next_member(value, &record);
-        if (status != RL_OK)
+        if (status != RL_OK) {
+            reset(group);
             return status;
+        }
         restore_member(group, value, &record);
     }
     group->generation = value->generation;

@@ -86,6 +86,7 @@ struct rl_group_member {
     struct rl_group_protocol *protocols;                /* in the order of its preference */
     uint32_t protocol_count;
     struct rl_slice assignment;         /* never null */
+    size_t bytes;                       /* its part of the group's */
     bool is_new;                        /* has not got its first answer to JoinGroup */
     bool awaiting_join, awaiting_sync;  /* also when its connection is gone meanwhile */
     bool pending_sync;                  /* of this generation, no SyncGroup yet */
@@ -109,6 +110,7 @@ struct rl_group {
     struct rl_table pending;            /* ids given out, not yet joined: struct pending_member */
     struct rl_table protocol_counts;    /* members that support it, by protocol */
     uint32_t awaiting_join_count, pending_sync_count;
+    size_t member_bytes;                /* ids and metadata of all members */
     bool new_member_added;              /* the first rebalance may wait longer */
     int64_t initial_remaining_ms;
     struct rl_timer join_timer, sync_timer;
@@ -141,9 +143,10 @@ void rl_group_drop_if_unused(struct rl_group *group);
 void rl_group_hold(struct rl_group *group);
 void rl_group_release(struct rl_group *group);
 
-/* A loaded group is as this record says, its offsets apart; members get their session timeout from
- * now.  value NULL: a tombstone.  Statuses of rl_group_record_next_member. */
+/* A loaded group is as this record says, its offsets apart.  value NULL: a tombstone.  Statuses of rl_group_record_next_member. */
 rl_status rl_group_restore(struct rl_group *group, struct rl_group_record_value *value);
+/* Everything is loaded: members have their session timeout from now. */
+void rl_group_begin_sessions(struct rl_group *group);
 /* A record of what the group is now joins the next write; and a tombstone of it. */
 void rl_group_store(struct rl_group *group);
 void rl_group_store_tombstone(struct rl_group *group);

@@ -28,6 +28,7 @@ struct rl_group_member *rl_group_add_member(struct rl_group *group, struct rl_sl
 void rl_group_remove_member(struct rl_group_member *member, enum rl_group_error error);
 /* The same member under another id: its parked calls are answered FENCED_INSTANCE. */
 void rl_group_rename_member(struct rl_group_member *member, struct rl_slice id);
+size_t rl_group_protocol_bytes(const struct rl_group_protocol *protocols, uint32_t count);
 void rl_group_set_protocols(struct rl_group_member *member, const struct rl_group_protocol *protocols,
                             uint32_t count);
 bool rl_group_member_matches(const struct rl_group_member *member, const struct rl_group_protocol *protocols,

@@ -13,6 +13,8 @@
 /* How long a member whose id nobody has told it yet may wait for its answer. */
 #define NEW_MEMBER_TIMEOUT_MS (5 * 60 * 1000)
 #define UUID_TEXT_BYTES 36
+/* Ids and metadata of all members: what a leader is told, and a record of the group, must be sendable. */
+#define MEMBER_BYTES_MAX ((size_t)256 << 20)
 
 static void refuse(struct rl_groups *groups, struct rl_group_join *join, enum rl_group_error error)
 {
@@ -89,6 +91,7 @@ struct replace_write {
     struct rl_group_write write;
     struct rl_group *group;
     struct rl_group_join *join;
+    struct rl_slice new_id;             /* owned */
     struct rl_slice old_leader;         /* owned: what versions before 9 are told */
 };
 
@@ -99,8 +102,10 @@ static void on_replaced(struct rl_group_write *write, rl_status status)
     struct rl_group_join *join = replace->join;
     struct rl_group_member *member = group->groups != NULL && status == RL_OK
                                    ? rl_table_find(&group->by_instance_id, join->instance_id) : NULL;
-    if (member == NULL) {
-        join->error = group->groups == NULL ? RL_GROUP_NOT_COORDINATOR : RL_GROUP_UNKNOWN_MEMBER;
+    if (member == NULL || !rl_slice_equal(member->id, replace->new_id)) {
+        join->error = group->groups == NULL ? RL_GROUP_NOT_COORDINATOR
+                    : member == NULL        ? RL_GROUP_UNKNOWN_MEMBER
+                                            : RL_GROUP_FENCED_INSTANCE;         /* replaced itself meanwhile */
         join->ret_member_id = join->member_id;
     } else {
         bool is_leader = join->can_skip_assignment && member == group->leader;
@@ -110,16 +115,19 @@ static void on_replaced(struct rl_group_write *write, rl_status status)
     }
     join->answer.done(&join->answer);
     rl_group_release(group);
+    rl_owned_free(&replace->new_id);
     rl_owned_free(&replace->old_leader);
     rl_free(replace);
 }
 
 /* Nobody else notices: the assignment stays, the record gets the new id. */
-static void store_replacement(struct rl_group *group, struct rl_group_join *join, struct rl_slice old_leader)
+static void store_replacement(struct rl_group *group, struct rl_group_join *join, struct rl_slice new_id,
+                              struct rl_slice old_leader)
 {
     struct replace_write *replace = rl_alloc_zero(1, sizeof *replace);
     *replace = (struct replace_write){ .write = { .done = on_replaced, .applied = true }, .group = group,
-                                       .join = join, .old_leader = rl_owned_copy(old_leader) };
+                                       .join = join, .new_id = rl_owned_copy(new_id),
+                                       .old_leader = rl_owned_copy(old_leader) };
     rl_group_hold(group);
     rl_group_store(group);
     group->groups->store->end(group->groups->store, &replace->write);
@@ -134,7 +142,7 @@ static void replace_static_member(struct rl_group_member *member, struct rl_slic
     update_member(member, join);
     rl_group_start_session(member, member->session_timeout_ms);
     if (group->state == RL_GROUP_STABLE && rl_slice_equal(rl_group_vote(group), group->protocol)) {
-        store_replacement(group, join, old_leader);
+        store_replacement(group, join, new_id, old_leader);
     } else {
         rl_group_park_join(member, join);
         rl_group_rebalance(group, "a static member joined with a new id");
@@ -193,6 +201,9 @@ static void join_again(struct rl_group_member *member, struct rl_group_join *joi
 
 static bool has_room(const struct rl_group *group, const struct rl_group_join *join)
 {
+    size_t bytes = rl_group_protocol_bytes(join->protocols, join->protocol_count) + join->client_id.bytes;
+    if (group->member_bytes + bytes > MEMBER_BYTES_MAX)
+        return false;
     uint32_t size_max = (uint32_t)group->groups->limits->size_max;
     const struct rl_group_member *member = rl_group_find_member(group, join->member_id);
     switch (group->state) {

@@ -69,6 +69,16 @@ static void clear_protocols(struct rl_group_member *member)
     rl_free(member->protocols);
     member->protocols = NULL;
     member->protocol_count = 0;
+    member->group->member_bytes -= member->bytes;
+    member->bytes = 0;
+}
+
+size_t rl_group_protocol_bytes(const struct rl_group_protocol *protocols, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += sizeof *protocols + protocols[i].name.bytes + protocols[i].metadata.bytes;
+    return bytes;
 }
 
 void rl_group_set_protocols(struct rl_group_member *member, const struct rl_group_protocol *protocols,
@@ -81,6 +91,9 @@ void rl_group_set_protocols(struct rl_group_member *member, const struct rl_grou
         member->protocols[i].metadata = rl_owned_copy(protocols[i].metadata);
     }
     member->protocol_count = count;
+    member->bytes = rl_group_protocol_bytes(protocols, count) + member->id.bytes + member->client_id.bytes +
+                    member->instance_id.bytes;
+    member->group->member_bytes += member->bytes;
     count_protocols(member);
 }
 
@@ -154,12 +167,14 @@ struct rl_slice rl_group_vote(const struct rl_group *group)
 
 void rl_group_forget_subscriptions(struct rl_group *group)
 {
+    uint64_t seed = group->subscribed.seed;
     uint32_t at = 0;
-    for (struct rl_slice *name; (name = rl_table_next(&group->subscribed, &at)) != NULL; at = 0) {
-        rl_table_remove(&group->subscribed, *name);
+    for (struct rl_slice *name; (name = rl_table_next(&group->subscribed, &at)) != NULL;) {
         rl_owned_free(name);
         rl_free(name);
     }
+    rl_table_done(&group->subscribed);
+    rl_table_init(&group->subscribed, seed);
     group->subscriptions_known = false;
 }
 

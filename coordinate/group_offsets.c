@@ -9,6 +9,10 @@
 #include "coordinate/owned.h"
 #include "core/text.h"
 
+/* One commit may take so much of the log; a client that wants more makes several. */
+#define COMMIT_BYTES_MAX ((size_t)16 << 20)
+#define RECORD_BYTES 64                 /* of an offset, beside its texts */
+
 static void answer(struct rl_groups *groups, struct rl_group_answer *call)
 {
     rl_list_push_back(groups->answers, &call->link);
@@ -97,6 +101,17 @@ static struct rl_group *commit_group(struct rl_groups *groups, struct rl_offset_
     return NULL;
 }
 
+/* What the commit takes in the log, about. */
+static bool is_too_large(const struct rl_offset_commit *commit)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < commit->partition_count && bytes <= COMMIT_BYTES_MAX; i++)
+        if (!commit->partitions[i].refused)
+            bytes += RECORD_BYTES + commit->group_id.bytes + commit->partitions[i].topic.bytes +
+                     commit->partitions[i].value.metadata.bytes;
+    return bytes > COMMIT_BYTES_MAX;
+}
+
 static void store_commit(struct rl_group *group, struct rl_offset_commit *commit)
 {
     int64_t wall_ms = group->groups->shard->wall_ms;
@@ -130,6 +145,8 @@ void rl_groups_commit_offsets(struct rl_groups *groups, struct rl_offset_commit 
     if (group == NULL)
         return;
     enum rl_group_error error = check_commit(group, commit);
+    if (error == RL_GROUP_OK && is_too_large(commit))
+        error = RL_GROUP_COMMIT_TOO_LARGE;
     if (error != RL_GROUP_OK) {
         refuse_commit(groups, commit, error);
         return;

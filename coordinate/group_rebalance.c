@@ -16,6 +16,8 @@
 static void complete_join(struct rl_group *group);
 
 #define NS_PER_MS ((int64_t)1000000)
+/* Between two looks whether anybody has joined. */
+#define WAIT_MS_MIN 1000
 
 static struct rl_shard *shard_of(const struct rl_group *group)
 {
@@ -274,7 +276,7 @@ static void complete_join(struct rl_group *group)
     rl_timer_stop(shard_of(group), &group->join_timer);
     remove_absent_members(group);
     if (!rl_list_empty(&group->members) && !elect_leader(group)) {
-        timer_start(group, &group->join_timer, on_join_expired, rebalance_timeout_ms(group));
+        timer_start(group, &group->join_timer, on_join_expired, RL_MAX(rebalance_timeout_ms(group), WAIT_MS_MIN));
         return;
     }
     group->generation = group->generation == INT32_MAX ? 1 : group->generation + 1;

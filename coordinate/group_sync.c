@@ -108,6 +108,7 @@ void rl_groups_sync(struct rl_groups *groups, struct rl_group_sync *sync)
     struct rl_group_member *member = rl_group_find_member(group, sync->member_id);
     if (group->state == RL_GROUP_STABLE) {
         sync_arrived(member);
+        rl_group_start_session(member, member->session_timeout_ms);
         rl_group_fill_sync(sync, member);
         rl_group_answer(group, &sync->answer);
         return;

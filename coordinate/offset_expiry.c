@@ -118,7 +118,8 @@ static void on_check(struct rl_timer *timer)
     if (c->check_slot == NULL)
         begin_slot(c, next_slot(c, NULL));
     for (uint32_t i = 0; i < GROUPS_PER_TURN && c->check_slot != NULL; i++) {
-        struct rl_list *node = c->check_left > 0 ? rl_list_pop_front(&c->check_slot->groups.list) : NULL;
+        bool ready = c->check_slot->state == RL_SLOT_READY && !c->check_slot->stale;
+        struct rl_list *node = ready && c->check_left > 0 ? rl_list_pop_front(&c->check_slot->groups.list) : NULL;
         if (node == NULL) {
             begin_slot(c, next_slot(c, c->check_slot));
             continue;
@@ -142,6 +143,8 @@ void rl_expiry_start(struct rl_coordinator *c)
 static bool forget_topic(struct rl_group *group, struct rl_slice name)
 {
     const struct rl_offsets_topic *topic = rl_committed_offsets_topic(&group->offsets, name);
+    if (group->first_commits_in_flight > 0)
+        group->removals++;              /* one of them may be of this topic: the log is asked again */
     if (topic == NULL)
         return false;
     for (uint32_t i = topic->count; i-- > 0;)

@@ -8,6 +8,7 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "log/record.h"
+#include "replicate/metadata_image.h"
 
 #define PIECE_BYTES ((size_t)256 << 10)
 #define DAMAGED_MAX 100000              /* offsets tried one by one behind damage */
@@ -32,10 +33,13 @@ static rl_status apply_record(struct rl_offsets_slot *slot, const struct rl_reco
                                               : rl_groups_find_or_create(&slot->groups, record.group);
     if (group == NULL)
         return RL_OK;
-    if (record.kind == RL_GROUP_RECORD_OFFSET)
+    if (record.kind == RL_GROUP_RECORD_OFFSET) {
         apply_offset(group, &record);
-    else
+    } else {
+        if (record.tombstone)           /* it is written behind those of its offsets, and behind all it knew of */
+            rl_committed_offsets_clear(&group->offsets);
         status = rl_group_restore(group, record.tombstone ? NULL : &record.value);
+    }
     rl_group_drop_if_unused(group);
     return status;
 }
@@ -83,11 +87,28 @@ static void apply_piece(struct rl_offsets_slot *slot, uint8_t *bytes, size_t ava
 
 /* ---- pieces ---- */
 
+/* What a topic's deletion could not remove, because this was being read or not yet known. */
+static void forget_unknown_topics(struct rl_offsets_slot *slot)
+{
+    const struct rl_image *image = rl_image_current(slot->coordinator->shard);
+    RL_LIST_EACH(group, &slot->groups.list) {
+        struct rl_committed_offsets *offsets = &RL_LIST_ENTRY(group, struct rl_group, link)->offsets;
+        RL_LIST_EACH_SAFE(node, &offsets->topics) {
+            struct rl_offsets_topic *topic = RL_LIST_ENTRY(node, struct rl_offsets_topic, link);
+            if (rl_image_find(image, topic->name) == NULL)
+                rl_committed_offsets_remove_topic(offsets, topic);
+        }
+    }
+}
+
 static void load_end(struct rl_offsets_slot *slot, enum rl_slot_state state)
 {
     slot->state = state;
     if (state != RL_SLOT_READY)
         return;
+    forget_unknown_topics(slot);
+    RL_LIST_EACH(node, &slot->groups.list)
+        rl_group_begin_sessions(RL_LIST_ENTRY(node, struct rl_group, link));
     if (slot->records > 0)
         RL_INFO("coordinate", "%s-%d: %u groups from %llu records in %lld ms%s", RL_OFFSETS_TOPIC,
                 slot->partition, rl_table_count(&slot->groups.by_id), (unsigned long long)slot->records,
@@ -165,7 +186,7 @@ static void on_piece_read(struct rl_log_read *read)
 static void load_more(struct rl_offsets_slot *slot)
 {
     struct rl_partition *p = rl_slot_partition(slot);
-    if (slot->stale || p == NULL || p->leader_epoch != slot->leader_epoch) {
+    if (slot->stale || !slot->coordinator->serving || p == NULL || p->leader_epoch != slot->leader_epoch) {
         rl_groups_drop_all(&slot->groups, RL_GROUP_NOT_COORDINATOR);
         load_end(slot, RL_SLOT_UNREAD);
         return;

@@ -5,7 +5,7 @@
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
 
-/* A batch is appended before it grows much beyond this. */
+/* A batch is closed when it has reached this; a record of its own size may follow. */
 #define BATCH_BYTES ((size_t)512 << 10)
 
 struct offsets_append {
@@ -23,10 +23,25 @@ static void mark_dirty(struct rl_offsets_log *log)
         rl_list_push_back(log->dirty, &log->link);
 }
 
+/* The batch is full: it will be appended at the end of the turn, before what comes now.  Writes that
+ * have ended are done with it. */
+static void seal(struct rl_offsets_log *log)
+{
+    struct offsets_append *append = rl_alloc_zero(1, sizeof *append);
+    rl_list_init(&append->writes);
+    rl_list_take_all(&append->writes, &log->writes);
+    append->log = log;
+    append->buffer = rl_batch_writer_finish(&log->batch, log->shard->index, &append->batch);
+    rl_list_push_back(&log->sealed, &append->link);
+}
+
 static void store_add(struct rl_group_store *store, struct rl_slice key, struct rl_slice value)
 {
     struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
+    if (rl_batch_writer_bytes(&log->batch) >= BATCH_BYTES)
+        seal(log);
     rl_batch_writer_add(&log->batch, log->shard->wall_ms, key, value);
+    log->added_bytes += key.bytes + value.bytes;
     mark_dirty(log);
 }
 
@@ -35,8 +50,6 @@ static void store_end(struct rl_group_store *store, struct rl_group_write *write
     struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
     rl_list_push_back(&log->writes, &write->link);
     mark_dirty(log);
-    if (rl_batch_writer_bytes(&log->batch) >= BATCH_BYTES)
-        rl_shard_again(log->shard);
 }
 
 static void store_reload(struct rl_group_store *store)
@@ -53,6 +66,7 @@ void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, str
                                     .partition = partition, .dirty = dirty, .failed = failed,
                                     .appended = appended };
     rl_list_init(&log->writes);
+    rl_list_init(&log->sealed);
     rl_list_init(&log->appends);
 }
 
@@ -90,19 +104,16 @@ static void on_appended(struct rl_partition_append *call)
                       RL_OFFSETS_TOPIC, log->partition, rl_status_text(status));
         log->failed(log);
     }
+    rl_shard_again(log->shard);         /* logs speak after our hook: answers must not wait for a next turn */
 }
 
-static void flush_records(struct rl_offsets_log *log)
+static void submit(struct offsets_append *append)
 {
+    struct rl_offsets_log *log = append->log;
     struct rl_partition *partition = rl_replica_manager_find(log->shard, log->topic_id, log->partition);
-    struct offsets_append *append = rl_alloc_zero(1, sizeof *append);
-    rl_list_init(&append->writes);
-    rl_list_take_all(&append->writes, &log->writes);
-    rl_list_push_back(&log->appends, &append->link);
-    append->log = log;
-    append->buffer = rl_batch_writer_finish(&log->batch, log->shard->index, &append->batch);
     append->call = (struct rl_partition_append){ .batch = &append->batch, .buffer = append->buffer,
                                                  .acks = -1, .done = on_appended, .arg = append };
+    rl_list_push_back(&log->appends, &append->link);
     rl_status status = partition == NULL ? RL_ENOTLEADER : rl_partition_append(partition, &append->call);
     if (status == RL_OK)
         return;
@@ -116,14 +127,16 @@ static void flush_records(struct rl_offsets_log *log)
 void rl_offsets_log_flush(struct rl_offsets_log *log)
 {
     if (log->batch.record_count > 0)
-        flush_records(log);
-    else
-        finish_writes(&log->writes, RL_OK);
+        seal(log);
+    for (struct rl_list *node; (node = rl_list_pop_front(&log->sealed)) != NULL;)
+        submit(RL_LIST_ENTRY(node, struct offsets_append, link));
+    finish_writes(&log->writes, RL_OK);         /* those without a record */
 }
 
 void rl_offsets_log_done(struct rl_offsets_log *log)
 {
     finish_writes(&log->writes, RL_ESTOPPING);
+    rl_list_take_all(&log->appends, &log->sealed);
     for (struct rl_list *node; (node = rl_list_first(&log->appends)) != NULL;) {
         struct offsets_append *append = RL_LIST_ENTRY(node, struct offsets_append, link);
         finish_writes(&append->writes, RL_ESTOPPING);

@@ -1,7 +1,7 @@
 /* coordinate/offsets_log.h — the store of one partition of __consumer_offsets: records to batches.
  *
- * Everything that groups and commits write in one turn of the shard becomes one batch, appended with
- * acks=all at the end of the turn; when it is on stable storage all its writes are done, in order.
+ * Everything that groups and commits write in one turn of the shard becomes one batch (more when it is
+ * large), appended with acks=all at the end of the turn; when it is on stable storage all its writes are done, in order.
  * A batch that cannot be appended, or is lost later, fails its writes and tells `failed`. */
 #ifndef RL_COORDINATE_OFFSETS_LOG_H
 #define RL_COORDINATE_OFFSETS_LOG_H
@@ -16,7 +16,9 @@ struct rl_offsets_log {
     int32_t partition;
     struct rl_batch_writer batch;     /* of this turn */
     struct rl_list writes;              /* done when that batch is */
+    struct rl_list sealed;              /* full batches of this turn, in order */
     struct rl_list appends;             /* on their way */
+    uint64_t added_bytes;               /* of records, since the start */
     struct rl_list *dirty;              /* logs with something to flush */
     struct rl_list link;
     /* Memory may be ahead of the log, or the log of memory: what was read is no longer true. */

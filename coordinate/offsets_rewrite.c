@@ -5,7 +5,8 @@
  * once every append before it is in memory all groups are written again, some per turn.  When that is
  * on stable storage the log start rises to the remembered end.  Kafka compacts the topic to the same
  * effect; here memory has every last value already, so nothing is read.
- *   - An offset with a commit on its way is left out: its newest record comes after the remembered end.
+ *   - An offset with a commit on its way is left out: its newest record comes after the remembered end,
+ *     and nothing is deleted before that is on stable storage.
  *   - A group amid a rebalance waits until that is over: what it is then is no state to start from.  So
  *     does one whose first commit of some partition is on its way.
  * Failures: with any write that fails meanwhile nothing is deleted, and a later append begins anew.  A
@@ -32,7 +33,7 @@ static void end(struct rl_offsets_slot *slot)
 static size_t write_group(struct rl_group *group, struct rl_offsets_slot *slot)
 {
     struct rl_offsets_log *log = &slot->log;
-    size_t before = rl_batch_writer_bytes(&log->batch);
+    uint64_t before = log->added_bytes;
     if (group->generation > 0)
         rl_group_store(group);
     RL_LIST_EACH(node, &group->offsets.topics) {
@@ -41,8 +42,7 @@ static size_t write_group(struct rl_group *group, struct rl_offsets_slot *slot)
             if (topic->entries[i].commits_in_flight == 0)
                 rl_group_store_offset(group, topic->name, topic->entries[i].partition, &topic->entries[i].value);
     }
-    size_t after = rl_batch_writer_bytes(&log->batch);
-    return after > before ? after - before : after;
+    return (size_t)(log->added_bytes - before);
 }
 
 static bool is_written(const struct rl_offsets_slot *slot, const struct rl_group *group)
@@ -114,7 +114,10 @@ static void write_more(struct rl_offsets_slot *slot)
         group->rewrite_round = slot->rewrite.round;
     }
     slot->rewrite.bytes += bytes;
-    if (bytes == 0 && !all_are_written(slot)) {
+    /* Nothing written, nothing to wait behind: what was left out is still on its way. */
+    bool unsettled = slot->log.batch.record_count == 0 &&
+                     (!rl_list_empty(&slot->log.sealed) || !rl_list_empty(&slot->log.appends));
+    if (bytes == 0 && (unsettled || !all_are_written(slot))) {
         slot->rewrite.phase = RL_REWRITE_PAUSED;        /* the next append goes on */
         return;
     }

@@ -18,7 +18,9 @@ static struct rig {
     struct rl_shard_set *set;
     struct rl_shard *shard;
     struct rl_topic topic;
-    const struct rl_topic *topics[1];
+    struct rl_topic read_topic;         /* "t" */
+    const struct rl_topic *topics[2];
+    const struct rl_topic *made[1];
     struct rl_image image;
     struct rl_metadata_shard metadata;
     bool applied, stopped;
@@ -82,12 +84,14 @@ static void rig_start(void)
                     .message_timestamp_before_max_ms = INT64_MAX, .message_timestamp_after_max_ms = INT64_MAX,
                     .compression_type = RL_CODEC_PRODUCER, .file_delete_delay_ms = 0 },
     };
-    rig.topics[0] = &rig.topic;
-    rig.image = (struct rl_image){ .generation = 1, .topic_count = 1, .by_name = rig.topics, .by_id = rig.topics };
+    rig.read_topic = (struct rl_topic){ .id = { { 9 } }, .name = "t", .partition_count = 0 };
+    rig.topics[0] = rig.made[0] = &rig.topic;
+    rig.topics[1] = &rig.read_topic;
+    rig.image = (struct rl_image){ .generation = 1, .topic_count = 2, .by_name = rig.topics, .by_id = rig.topics };
     rig.metadata.image = &rig.image;
     rig.shard->context[RL_CONTEXT_METADATA] = &rig.metadata;
     rl_self = rig.shard;
-    rl_replica_manager_apply(rig.shard, &rig.image, rig.topics, 0, on_applied, NULL);
+    rl_replica_manager_apply(rig.shard, &rig.image, rig.made, 0, on_applied, NULL);
     settle();
     cr_assert(rig.applied);
     rl_coordinator_load(rig.shard);
@@ -358,6 +362,81 @@ Test(coordinator, the_log_is_rewritten)
         cr_assert_eq(committed("quiet", 3), 42);
         read_again();
     }
+    rig_stop();
+}
+
+struct joiner {
+    struct rl_group_join join;
+    struct rl_group_sync sync;
+    struct rl_group_protocol protocol;
+    int answers;
+};
+
+static void on_joiner_joined(struct rl_group_answer *answer)
+{
+    RL_CONTAINER_OF(answer, struct joiner, join.answer)->answers++;
+}
+
+static void on_joiner_synced(struct rl_group_answer *answer)
+{
+    RL_CONTAINER_OF(answer, struct joiner, sync.answer)->answers++;
+}
+
+/* Answers come when the assignment is stored, and not with the next thing that happens. */
+Test(coordinator, a_group_is_stable_without_a_timer, .timeout = 20)
+{
+    struct joiner j = { .protocol = { text("range"), text("") } };
+    rig_start();
+    j.join = (struct rl_group_join){ .group_id = text("g"), .member_id = text(""), .client_id = text("c"),
+                                     .client_host = text("/h"), .protocol_type = text("consumer"),
+                                     .protocols = &j.protocol, .protocol_count = 1, .session_timeout_ms = 1000,
+                                     .rebalance_timeout_ms = 1000, .answer = { .done = on_joiner_joined } };
+    rl_groups_join(groups_of("g"), &j.join);
+    rl_mem_advance(rig.mem, 1000000);   /* the initial delay of 0 */
+    settle();
+    cr_assert_eq(j.answers, 1);
+    char id[128];
+    snprintf(id, sizeof id, "%.*s", (int)j.join.ret_member_id.bytes, (const char *)j.join.ret_member_id.data);
+    struct rl_group_assignment all = { text(id), text("all") };
+    j.sync = (struct rl_group_sync){ .group_id = text("g"), .member_id = text(id), .generation = 1,
+                                     .assignments = &all, .assignment_count = 1,
+                                     .answer = { .done = on_joiner_synced } };
+    rl_groups_sync(groups_of("g"), &j.sync);
+    settle();
+    cr_assert_eq(j.answers, 2, "no time has passed");
+    cr_assert_eq(j.sync.error, RL_GROUP_OK);
+    read_again();
+    cr_assert_eq(rl_groups_heartbeat(groups_of("g"), text("g"), text(id), (struct rl_slice){ 0 }, 1), RL_GROUP_OK,
+                 "it goes on after a start");
+    rl_free(j.join.memory);
+    rl_free(j.sync.memory);
+    rig_stop();
+}
+
+/* What one commit may take of the log. */
+Test(coordinator, a_commit_that_is_too_large)
+{
+    static struct rl_offset_commit_partition many[200000];
+    rig_start();
+    for (size_t i = 0; i < RL_ARRAY_COUNT(many); i++)
+        many[i] = (struct rl_offset_commit_partition){ .topic = text("a topic of some length, for bytes"),
+                                                       .partition = (int32_t)(i % 50), .retention_ms = -1,
+                                                       .value = { .offset = 1, .metadata = text("metadata") } };
+    struct commit c = { .answered = false };
+    c.call = (struct rl_offset_commit){ .group_id = text("g"), .member_id = text(""), .generation = -1,
+                                        .metadata_units_max = 100, .partitions = many,
+                                        .partition_count = RL_ARRAY_COUNT(many), .answer = { .done = on_committed } };
+    rl_groups_commit_offsets(groups_of("g"), &c.call);
+    settle();
+    cr_assert_eq(c.call.error, RL_GROUP_COMMIT_TOO_LARGE);
+    c.call.partition_count = 50000;     /* several batches */
+    c.call.error = RL_GROUP_OK;
+    c.answered = false;
+    rl_groups_commit_offsets(groups_of("g"), &c.call);
+    settle();
+    cr_assert(c.answered);
+    cr_assert_eq(c.call.error, RL_GROUP_OK);
+    cr_assert_eq(many[0].error, RL_GROUP_OK);
     rig_stop();
 }
 

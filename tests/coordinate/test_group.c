@@ -244,6 +244,25 @@ Test(group, a_caller_that_gives_up)
     end_pair(&a, &b);
 }
 
+/* Two processes with one instance id at the same time: one of them is fenced. */
+Test(group, a_static_member_twice_at_once)
+{
+    struct caller a = { 0 }, b = { 0 }, c = { 0 };
+    group_rig_start(&rig, 2);
+    join_as(&a, "one", "m");
+    group_rig_advance(&rig, 1);
+    struct rl_group_assignment all = { text(a.id), text("everything") };
+    sync_with(&a, &all, 1);
+    group_rig_settle(&rig);
+    join_as(&b, "one", "m");
+    join_as(&c, "one", "m");
+    group_rig_settle(&rig);
+    cr_assert_eq(b.join.error, RL_GROUP_FENCED_INSTANCE);
+    cr_assert_eq(c.join.error, RL_GROUP_OK);
+    end_pair(&a, &b);
+    caller_done(&c);
+}
+
 /* ---- commits ---- */
 
 struct commit {
