@@ -83,5 +83,7 @@ void rl_rewrite_write_failed(struct rl_offsets_slot *slot);
 
 /* offset_expiry.c */
 void rl_expiry_start(struct rl_coordinator *coordinator);
+/* A partition was read: what the deletion of a topic could not remove then goes now. */
+void rl_expiry_forget_unknown_topics(struct rl_offsets_slot *slot);
 
 #endif

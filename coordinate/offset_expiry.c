@@ -11,6 +11,7 @@
 #include "coordinate/group_offsets.h"
 #include "coordinate/owned.h"
 #include "core/logger.h"
+#include "replicate/metadata_image.h"
 
 #define GROUPS_PER_TURN 64
 #define NS_PER_MS ((int64_t)1000000)
@@ -150,6 +151,30 @@ static bool forget_topic(struct rl_group *group, struct rl_slice name)
     for (uint32_t i = topic->count; i-- > 0;)
         rl_group_remove_offset(group, name, topic->entries[i].partition);
     return true;
+}
+
+static bool forget_unknown_topics(struct rl_group *group, const struct rl_image *image)
+{
+    bool removed = false;
+    RL_LIST_EACH_SAFE(node, &group->offsets.topics) {
+        struct rl_slice name = RL_LIST_ENTRY(node, struct rl_offsets_topic, link)->name;
+        if (rl_image_find(image, name) != NULL)
+            continue;
+        name = rl_owned_copy(name);     /* the topic's own goes with its last offset */
+        removed |= forget_topic(group, name);
+        rl_owned_free(&name);
+    }
+    return removed;
+}
+
+void rl_expiry_forget_unknown_topics(struct rl_offsets_slot *slot)
+{
+    const struct rl_image *image = rl_image_current(slot->coordinator->shard);
+    bool removed = false;
+    RL_LIST_EACH(node, &slot->groups.list)
+        removed |= forget_unknown_topics(RL_LIST_ENTRY(node, struct rl_group, link), image);
+    if (removed)
+        write_end(&slot->groups);
 }
 
 void rl_coordinator_forget_topic(struct rl_shard *shard, struct rl_slice topic)

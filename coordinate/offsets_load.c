@@ -8,7 +8,6 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "log/record.h"
-#include "replicate/metadata_image.h"
 
 #define PIECE_BYTES ((size_t)256 << 10)
 #define DAMAGED_MAX 100000              /* offsets tried one by one behind damage */
@@ -87,26 +86,12 @@ static void apply_piece(struct rl_offsets_slot *slot, uint8_t *bytes, size_t ava
 
 /* ---- pieces ---- */
 
-/* What a topic's deletion could not remove, because this was being read or not yet known. */
-static void forget_unknown_topics(struct rl_offsets_slot *slot)
-{
-    const struct rl_image *image = rl_image_current(slot->coordinator->shard);
-    RL_LIST_EACH(group, &slot->groups.list) {
-        struct rl_committed_offsets *offsets = &RL_LIST_ENTRY(group, struct rl_group, link)->offsets;
-        RL_LIST_EACH_SAFE(node, &offsets->topics) {
-            struct rl_offsets_topic *topic = RL_LIST_ENTRY(node, struct rl_offsets_topic, link);
-            if (rl_image_find(image, topic->name) == NULL)
-                rl_committed_offsets_remove_topic(offsets, topic);
-        }
-    }
-}
-
 static void load_end(struct rl_offsets_slot *slot, enum rl_slot_state state)
 {
     slot->state = state;
     if (state != RL_SLOT_READY)
         return;
-    forget_unknown_topics(slot);
+    rl_expiry_forget_unknown_topics(slot);
     RL_LIST_EACH(node, &slot->groups.list)
         rl_group_begin_sessions(RL_LIST_ENTRY(node, struct rl_group, link));
     if (slot->records > 0)

@@ -107,16 +107,10 @@ static void on_appended(struct rl_partition_append *call)
     rl_shard_again(log->shard);         /* logs speak after our hook: answers must not wait for a next turn */
 }
 
-static void submit(struct offsets_append *append)
+/* It will not be appended. */
+static void refuse(struct offsets_append *append, rl_status status)
 {
     struct rl_offsets_log *log = append->log;
-    struct rl_partition *partition = rl_replica_manager_find(log->shard, log->topic_id, log->partition);
-    append->call = (struct rl_partition_append){ .batch = &append->batch, .buffer = append->buffer,
-                                                 .acks = -1, .done = on_appended, .arg = append };
-    rl_list_push_back(&log->appends, &append->link);
-    rl_status status = partition == NULL ? RL_ENOTLEADER : rl_partition_append(partition, &append->call);
-    if (status == RL_OK)
-        return;
     bool applied = finish_writes(&append->writes, status);
     append_free(append);
     log->appended(log, status, 0, 0);
@@ -124,13 +118,35 @@ static void submit(struct offsets_append *append)
         log->failed(log);
 }
 
+static rl_status submit(struct offsets_append *append)
+{
+    struct rl_offsets_log *log = append->log;
+    struct rl_partition *partition = rl_replica_manager_find(log->shard, log->topic_id, log->partition);
+    append->call = (struct rl_partition_append){ .batch = &append->batch, .buffer = append->buffer,
+                                                 .acks = -1, .done = on_appended, .arg = append };
+    return partition == NULL ? RL_ENOTLEADER : rl_partition_append(partition, &append->call);
+}
+
 void rl_offsets_log_flush(struct rl_offsets_log *log)
 {
+    struct rl_list sealed, without_records;
+    rl_status status = RL_OK;
     if (log->batch.record_count > 0)
         seal(log);
-    for (struct rl_list *node; (node = rl_list_pop_front(&log->sealed)) != NULL;)
-        submit(RL_LIST_ENTRY(node, struct offsets_append, link));
-    finish_writes(&log->writes, RL_OK);         /* those without a record */
+    /* What comes from now on, also from those that are told, is of the next turn. */
+    rl_list_init(&sealed);
+    rl_list_init(&without_records);
+    rl_list_take_all(&sealed, &log->sealed);
+    rl_list_take_all(&without_records, &log->writes);
+    for (struct rl_list *node; (node = rl_list_pop_front(&sealed)) != NULL;) {
+        struct offsets_append *append = RL_LIST_ENTRY(node, struct offsets_append, link);
+        rl_list_push_back(&log->appends, node);
+        if (status == RL_OK)            /* a write may have begun in a batch that was refused */
+            status = submit(append);
+        if (status != RL_OK)
+            refuse(append, status);
+    }
+    finish_writes(&without_records, RL_OK);
 }
 
 void rl_offsets_log_done(struct rl_offsets_log *log)

@@ -3,6 +3,7 @@
 #include "coordinate/coordinator.h"
 #include "coordinate/group_id.h"
 #include "coordinate/group_offsets.h"
+#include "coordinate/offsets_log.h"
 #include "core/memory.h"
 #include "replicate/controller_internal.h"
 #include "replicate/replica_manager.h"
@@ -336,6 +337,78 @@ Test(coordinator, offsets_of_a_deleted_topic_go)
     cr_assert_eq(committed("g", 0), -1);
     read_again();
     cr_assert_eq(committed("g", 0), -1);
+    rig_stop();
+}
+
+/* The topic went while its offsets could not be seen; a new one of its name begins anew, for good. */
+Test(coordinator, offsets_of_a_topic_that_is_not_there_any_more)
+{
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);
+    rig.image.topic_count = 1;
+    read_again();
+    cr_assert_eq(committed("g", 0), -1);
+    rig.image.topic_count = 2;
+    read_again();
+    cr_assert_eq(committed("g", 0), -1, "the log says so, too");
+    rig_stop();
+}
+
+static struct rl_offsets_log alone;
+
+struct chained {
+    struct rl_group_write write;
+    struct chained *next;               /* written when this one has ended */
+    rl_status status;
+    bool done;
+};
+
+static void on_chained(struct rl_group_write *write, rl_status status)
+{
+    struct chained *c = RL_CONTAINER_OF(write, struct chained, write);
+    c->done = true;
+    c->status = status;
+    if (c->next == NULL)
+        return;
+    alone.store.add(&alone.store, text("key"), text("value"));
+    alone.store.end(&alone.store, &c->next->write);
+}
+
+static void on_alone_failed(struct rl_offsets_log *log)
+{
+    (void)log;
+}
+
+static void on_alone_appended(struct rl_offsets_log *log, rl_status status, size_t bytes, int64_t end_offset)
+{
+    (void)log;
+    (void)bytes;
+    (void)end_offset;
+    cr_assert_neq(status, RL_OK);
+}
+
+/* Nobody leads the partition: what is written because a write failed fails as well, and is not taken
+ * for written. */
+Test(coordinator, a_write_from_within_a_failure)
+{
+    struct chained second = { .write = { .done = on_chained } };
+    struct chained first = { .write = { .done = on_chained }, .next = &second };
+    struct chained empty = { .write = { .done = on_chained } };
+    struct rl_list dirty;
+    rig_start();
+    rl_list_init(&dirty);
+    rl_offsets_log_init(&alone, rig.shard, (struct rl_uuid){ { 77 } }, 0, &dirty, on_alone_failed, on_alone_appended);
+    alone.store.add(&alone.store, text("key"), text("value"));
+    alone.store.end(&alone.store, &first.write);
+    rl_offsets_log_flush(&alone);
+    cr_assert(first.done && first.status == RL_ENOTLEADER);
+    cr_assert(!second.done);
+    rl_offsets_log_flush(&alone);
+    cr_assert(second.done && second.status == RL_ENOTLEADER);
+    alone.store.end(&alone.store, &empty.write);
+    rl_offsets_log_flush(&alone);
+    cr_assert(empty.done && empty.status == RL_OK);
+    rl_offsets_log_done(&alone);
     rig_stop();
 }
 
