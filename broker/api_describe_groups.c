@@ -34,16 +34,6 @@ struct describe_groups {
 
 /* ---- on the groups' shards ---- */
 
-static struct rl_slice pack(uint8_t **at, struct rl_slice from)
-{
-    if (from.data == NULL)
-        return from;
-    struct rl_slice copy = rl_slice_of(*at, from.bytes);
-    memcpy(*at, from.data, from.bytes);
-    *at += from.bytes;
-    return copy;
-}
-
 static struct describe_member member_of(const struct rl_group *group, const struct rl_group_member *member)
 {
     bool stable = group->state == RL_GROUP_STABLE;
@@ -74,15 +64,15 @@ static void describe(struct describe_group *d, const struct rl_group *group)
     d->memory = rl_alloc(bytes);
     d->members = d->memory;
     uint8_t *at = (uint8_t *)(d->members + d->member_count);
-    d->protocol_type = pack(&at, group->protocol_type);
-    d->protocol = pack(&at, group->protocol);
+    d->protocol_type = rl_slice_pack(&at, group->protocol_type);
+    d->protocol = rl_slice_pack(&at, group->protocol);
     struct describe_member *to = d->members;
     RL_LIST_EACH(node, &group->members) {
         struct describe_member m = member_of(group, RL_LIST_ENTRY(node, struct rl_group_member, link));
         *to++ = (struct describe_member){
-            .id = pack(&at, m.id), .instance_id = pack(&at, m.instance_id),
-            .client_id = pack(&at, m.client_id), .client_host = pack(&at, m.client_host),
-            .metadata = pack(&at, m.metadata), .assignment = pack(&at, m.assignment),
+            .id = rl_slice_pack(&at, m.id), .instance_id = rl_slice_pack(&at, m.instance_id),
+            .client_id = rl_slice_pack(&at, m.client_id), .client_host = rl_slice_pack(&at, m.client_host),
+            .metadata = rl_slice_pack(&at, m.metadata), .assignment = rl_slice_pack(&at, m.assignment),
         };
     }
 }

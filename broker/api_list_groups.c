@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/group_scatter.h"
 #include "coordinate/coordinator.h"
+#include "coordinate/owned.h"
 #include "core/memory.h"
 #include "wire/msg_list_groups.h"
 #include <strings.h>
@@ -31,15 +32,6 @@ struct list_groups {
 
 /* ---- on every shard ---- */
 
-static struct rl_slice pack(uint8_t **at, struct rl_slice from)
-{
-    struct rl_slice copy = rl_slice_of(*at, from.bytes);
-    if (from.bytes > 0)
-        memcpy(*at, from.data, from.bytes);
-    *at += from.bytes;
-    return copy;
-}
-
 static void list_shard(struct rl_shard *shard, struct list_shard *to)
 {
     size_t bytes = 1;
@@ -58,8 +50,8 @@ static void list_shard(struct rl_shard *shard, struct list_shard *to)
     for (struct rl_groups *groups; (groups = rl_coordinator_next(shard, &at)) != NULL;)
         RL_LIST_EACH(node, &groups->list) {
             const struct rl_group *group = RL_LIST_ENTRY(node, struct rl_group, link);
-            *listed++ = (struct listed_group){ .id = pack(&text, group->id), .state = group->state,
-                                               .protocol_type = pack(&text, group->protocol_type) };
+            *listed++ = (struct listed_group){ .id = rl_slice_pack(&text, group->id), .state = group->state,
+                                               .protocol_type = rl_slice_pack(&text, group->protocol_type) };
         }
 }
 

@@ -6,6 +6,7 @@
  * error of every partition. */
 #include "broker/broker.h"
 #include "broker/group_scatter.h"
+#include "broker/topics.h"
 #include "coordinate/coordinator.h"
 #include "coordinate/group_offsets.h"
 #include "replicate/metadata_image.h"
@@ -64,20 +65,6 @@ static const struct rl_topic *find_topic(const struct rl_request *request,
     return by_id ? rl_image_find_id(image, asked->topic_id) : rl_image_find(image, asked->name);
 }
 
-/* Its name, which must outlive the image.  False: connection closed. */
-static bool name_topic(struct rl_request *request, const struct rl_topic *topic, struct rl_slice *ret_name)
-{
-    if (topic == NULL)
-        return true;
-    size_t bytes = strlen(topic->name);
-    char *copy = rl_request_alloc(request, 1, bytes + 1);
-    if (copy == NULL)
-        return false;
-    memcpy(copy, topic->name, bytes);
-    *ret_name = rl_slice_of(copy, bytes);
-    return true;
-}
-
 static bool add_topic(struct rl_request *request, struct offset_commit *c,
                       const struct rl_offset_commit_request_topic *from,
                       struct rl_offset_commit_response_topic *to)
@@ -85,7 +72,8 @@ static bool add_topic(struct rl_request *request, struct offset_commit *c,
     struct rl_slice name = from->name;
     int16_t unknown;
     const struct rl_topic *topic = find_topic(request, from, &unknown);
-    if (request->api_version >= TOPIC_IDS_SINCE && !name_topic(request, topic, &name))
+    if (request->api_version >= TOPIC_IDS_SINCE && topic != NULL &&
+        !rl_request_copy_name(request, topic->name, &name))
         return false;
     rl_offset_commit_response_topic_init(to);
     to->name = from->name;

@@ -6,6 +6,7 @@
  * There are no transactions yet, so require_stable waits for nothing. */
 #include "broker/broker.h"
 #include "broker/group_scatter.h"
+#include "broker/topics.h"
 #include "coordinate/group_offsets.h"
 #include "core/memory.h"
 #include "replicate/metadata_image.h"
@@ -212,15 +213,7 @@ static bool name_topic(struct rl_request *request, struct fetch_group *g, uint32
     g->topic_ids[i] = id;
     g->unknown[i] = topic == NULL;
     g->fetch.topics[i].name = rl_slice_of("", 0);
-    if (topic == NULL)
-        return true;
-    size_t bytes = strlen(topic->name);
-    char *copy = rl_request_alloc(request, 1, bytes + 1);
-    if (copy == NULL)
-        return false;
-    memcpy(copy, topic->name, bytes);
-    g->fetch.topics[i].name = rl_slice_of(copy, bytes);
-    return true;
+    return topic == NULL || rl_request_copy_name(request, topic->name, &g->fetch.topics[i].name);
 }
 
 static bool take_group(struct rl_request *request, struct offset_fetch *f, struct fetch_group *g,

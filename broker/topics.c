@@ -23,6 +23,17 @@ bool rl_request_printf(struct rl_request *request, struct rl_slice *ret_text,
     return true;
 }
 
+bool rl_request_copy_name(struct rl_request *request, const char *name, struct rl_slice *ret_name)
+{
+    size_t bytes = strlen(name);
+    char *copy = rl_request_alloc(request, 1, bytes + 1);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, name, bytes);
+    *ret_name = rl_slice_of(copy, bytes);
+    return true;
+}
+
 const char *rl_request_string(struct rl_request *request, struct rl_slice text, bool *failed)
 {
     if (text.data == NULL)

@@ -23,6 +23,9 @@ bool rl_request_printf(struct rl_request *request, struct rl_slice *ret_text,
  * for a shorter one. */
 const char *rl_request_string(struct rl_request *request, struct rl_slice text, bool *failed);
 
+/* A copy of a topic's name in the request's arena, for what outlives the image.  False as above. */
+bool rl_request_copy_name(struct rl_request *request, const char *name, struct rl_slice *ret_name);
+
 /* A topic of Kafka's own (__consumer_offsets, ...): never created because somebody asked for it. */
 bool rl_topics_is_internal(struct rl_slice name);
 

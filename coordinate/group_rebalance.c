@@ -43,16 +43,6 @@ static void timer_start(struct rl_group *group, struct rl_timer *timer, void (*d
 
 /* ---- answers ---- */
 
-static struct rl_slice pack(uint8_t **at, struct rl_slice from)
-{
-    if (from.data == NULL)
-        return from;
-    uint8_t *start = *at;
-    memcpy(start, from.data, from.bytes);
-    *at += from.bytes;
-    return rl_slice_of(start, from.bytes);
-}
-
 static size_t told_bytes(const struct rl_group *group)
 {
     size_t bytes = 0;
@@ -76,18 +66,18 @@ void rl_group_fill_join(struct rl_group_join *join, const struct rl_group_member
     uint8_t *at = (uint8_t *)(join->ret_members + count);
     join->ret_member_count = count;
     join->ret_generation = group->generation;
-    join->ret_protocol_type = pack(&at, group->protocol_type);
-    join->ret_protocol = pack(&at, group->protocol);
-    join->ret_leader = pack(&at, leader);
-    join->ret_member_id = pack(&at, member->id);
+    join->ret_protocol_type = rl_slice_pack(&at, group->protocol_type);
+    join->ret_protocol = rl_slice_pack(&at, group->protocol);
+    join->ret_leader = rl_slice_pack(&at, leader);
+    join->ret_member_id = rl_slice_pack(&at, member->id);
     if (!with_members)
         return;
     struct rl_group_join_member *told = join->ret_members;
     RL_LIST_EACH(node, &group->members) {
         const struct rl_group_member *each = RL_LIST_ENTRY(node, struct rl_group_member, link);
         *told++ = (struct rl_group_join_member){
-            .id = pack(&at, each->id), .instance_id = pack(&at, each->instance_id),
-            .metadata = pack(&at, rl_group_member_metadata(each, group->protocol)),
+            .id = rl_slice_pack(&at, each->id), .instance_id = rl_slice_pack(&at, each->instance_id),
+            .metadata = rl_slice_pack(&at, rl_group_member_metadata(each, group->protocol)),
         };
     }
 }
@@ -97,9 +87,9 @@ void rl_group_fill_sync(struct rl_group_sync *sync, const struct rl_group_member
     const struct rl_group *group = member->group;
     uint8_t *at = rl_alloc(1 + group->protocol_type.bytes + group->protocol.bytes + member->assignment.bytes);
     sync->memory = at;
-    sync->ret_protocol_type = pack(&at, group->protocol_type);
-    sync->ret_protocol = pack(&at, group->protocol);
-    sync->ret_assignment = pack(&at, member->assignment);
+    sync->ret_protocol_type = rl_slice_pack(&at, group->protocol_type);
+    sync->ret_protocol = rl_slice_pack(&at, group->protocol);
+    sync->ret_assignment = rl_slice_pack(&at, member->assignment);
 }
 
 void rl_group_propagate(struct rl_group *group, enum rl_group_error error)

@@ -1,4 +1,4 @@
-/* coordinate/owned.h — slices whose bytes are on the heap and belong to one struct. */
+/* coordinate/owned.h — slices whose bytes belong to one struct: each on the heap, or packed together. */
 #ifndef RL_COORDINATE_OWNED_H
 #define RL_COORDINATE_OWNED_H
 
@@ -28,6 +28,16 @@ static inline void rl_owned_set(struct rl_slice *owned, struct rl_slice value)
     struct rl_slice copy = rl_owned_copy(value);
     rl_owned_free(owned);
     *owned = copy;
+}
+
+/* Copy to *at, which moves behind it; null stays null. */
+static inline struct rl_slice rl_slice_pack(uint8_t **at, struct rl_slice from)
+{
+    struct rl_slice copy = { from.data != NULL ? *at : NULL, from.bytes };
+    if (from.bytes > 0)
+        memcpy(*at, from.data, from.bytes);
+    *at += from.bytes;
+    return copy;
 }
 
 #endif
