@@ -284,6 +284,7 @@ static void cancels_itself(struct rl_op *op)
         *op = (struct rl_op){ .kind = RL_OP_RECEIVE_INTO, .fd = theirs, .done = cancels_itself,
                               .arg = c, .into = { .buffer = c->data, .bytes = sizeof c->data } };
         rl_submit(rl_self, op);
+        sem_post(&c->event);
     } else {
         c->bytes = op->ret_bytes;
         sem_post(&c->event);
@@ -305,7 +306,7 @@ Test(ops, cancelled_from_within_its_own_done)
         sem_init(&c.event, 0, 0);
         remote_run(shard, cancels_itself_here, &c);
         cr_assert_eq(write(ours, "one", 3), 3);
-        usleep(1000);
+        collected_wait(&c);             /* "three" must not come with "one", however slow we are */
         cr_assert_eq(write(ours, "three", 5), 5);
         collected_wait(&c);
         cr_assert_eq(c.bytes, 5);
