@@ -281,6 +281,15 @@ static void print_segment(const struct dump *d, const struct rl_segment *seg)
                seg->base_offset, seg->size_bytes, seg->index_entries, seg->time_entries, seg->max_timestamp_ms);
 }
 
+static void print_mark(const struct dump *d, const struct rl_append_mark *mark)
+{
+    if (d->options->json)
+        print_json(json_pack("{s:I, s:I}", "append_offset", (json_int_t)mark->offset, "append_time",
+                             (json_int_t)mark->ms));
+    else
+        printf("appended: %" PRId64 " appendTime: %" PRId64 "\n", mark->offset, mark->ms);
+}
+
 static rl_status dump_checkpoint(const struct dump *d, struct rl_slice file)
 {
     struct rl_checkpoint c = { 0 };
@@ -298,6 +307,8 @@ static rl_status dump_checkpoint(const struct dump *d, struct rl_slice file)
                " (position %u)\n", c.start_offset, c.recovery.offset, c.recovery.pos, c.saved.offset, c.saved.pos);
     for (uint32_t i = 0; i < c.segment_count; i++)
         print_segment(d, &c.segments[i]);
+    for (uint32_t i = 0; i < c.append_times.count; i++)
+        print_mark(d, &c.append_times.marks[i]);
     rl_checkpoint_done(&c);
     return RL_OK;
 }

@@ -193,6 +193,7 @@ rl_status rl_coordinator_start(struct rl_shard *shard, const struct rl_coordinat
     rl_list_init(&c->slots);
     rl_list_init(&c->answers);
     rl_list_init(&c->dirty);
+    rl_list_init(&c->lag_walks);
     rl_table_init(&c->by_partition, 0);    /* keys that nobody outside chooses */
     shard->context[RL_CONTEXT_COORDINATE] = c;
     rl_shard_add_turn_hook(shard, on_turn_ends, c);
@@ -227,6 +228,7 @@ void rl_coordinator_stop(struct rl_shard *shard)
     if (c == NULL)
         return;
     rl_timer_stop(shard, &c->check_timer);
+    rl_lag_walks_stop(c);
     for (struct rl_list *node; (node = rl_list_pop_front(&c->slots)) != NULL;) {
         struct rl_offsets_slot *slot = RL_LIST_ENTRY(node, struct rl_offsets_slot, link);
         rl_groups_drop_all(&slot->groups, RL_GROUP_NOT_COORDINATOR);

@@ -62,6 +62,7 @@ struct rl_coordinator {
     struct rl_timer check_timer;
     struct rl_offsets_slot *check_slot; /* expiry goes on here */
     uint32_t check_left;                /* groups of that slot not yet looked at */
+    struct rl_list lag_walks;           /* group_lag.c */
 };
 
 static inline struct rl_coordinator *rl_coordinator_of(const struct rl_shard *shard)
@@ -80,6 +81,9 @@ void rl_slot_load(struct rl_offsets_slot *slot, struct rl_partition *partition);
 /* offsets_rewrite.c: an append that ended at end_offset is done; a write failed. */
 void rl_rewrite_after_append(struct rl_offsets_slot *slot, int64_t end_offset);
 void rl_rewrite_write_failed(struct rl_offsets_slot *slot);
+
+/* group_lag.c: end walks that wait for a turn of this shard. */
+void rl_lag_walks_stop(struct rl_coordinator *coordinator);
 
 /* offset_expiry.c */
 void rl_expiry_start(struct rl_coordinator *coordinator);

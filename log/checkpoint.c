@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { MAGIC = 0x726c636b, VERSION = 1, HEADER_BYTES = 48, EPOCH_BYTES = 12, SEGMENT_BYTES = 44 };
+enum { MAGIC = 0x726c636b, VERSION = 2, VERSION_WITHOUT_MARKS = 1, HEADER_BYTES = 48, EPOCH_BYTES = 12,
+       SEGMENT_BYTES = 44, MARK_BYTES = 16 };
 
 static void encode_point(uint8_t *p, struct rl_log_point point)
 {
@@ -76,6 +77,11 @@ static bool is_valid(const struct rl_checkpoint *checkpoint)
         if (checkpoint->epochs.entries[i].epoch <= checkpoint->epochs.entries[i - 1].epoch)
             return false;
     }
+    for (uint32_t i = 1; i < checkpoint->append_times.count; i++) {
+        const struct rl_append_mark *mark = &checkpoint->append_times.marks[i];
+        if (mark->offset <= mark[-1].offset || mark->ms < mark[-1].ms)
+            return false;
+    }
     return checkpoint->segments[0].base_offset >= 0 &&
            point_is_valid(checkpoint, checkpoint->recovery) &&
            point_is_valid(checkpoint, checkpoint->saved);
@@ -85,7 +91,8 @@ void rl_checkpoint_encode(const struct rl_checkpoint *checkpoint, struct rl_text
 {
     RL_ASSERT(is_valid(checkpoint));    /* or the next start has none */
     size_t bytes = HEADER_BYTES + (size_t)checkpoint->epochs.count * EPOCH_BYTES + 4 +
-                   (size_t)checkpoint->segment_count * SEGMENT_BYTES;
+                   (size_t)checkpoint->segment_count * SEGMENT_BYTES + 4 +
+                   (size_t)checkpoint->append_times.count * MARK_BYTES;
     uint8_t *file = (uint8_t *)rl_text_reserve(out, bytes);
     uint8_t *p = file + HEADER_BYTES;
 
@@ -103,16 +110,40 @@ void rl_checkpoint_encode(const struct rl_checkpoint *checkpoint, struct rl_text
     p += 4;
     for (uint32_t i = 0; i < checkpoint->segment_count; i++, p += SEGMENT_BYTES)
         encode_segment(p, &checkpoint->segments[i]);
+    rl_put_u32(p, checkpoint->append_times.count);
+    p += 4;
+    for (uint32_t i = 0; i < checkpoint->append_times.count; i++, p += MARK_BYTES) {
+        rl_put_u64(p, (uint64_t)checkpoint->append_times.marks[i].offset);
+        rl_put_u64(p + 8, (uint64_t)checkpoint->append_times.marks[i].ms);
+    }
     rl_put_u32(file + 8, rl_crc32c(0, file + 12, bytes - 12));
     out->bytes += bytes;
     out->data[out->bytes] = '\0';
+}
+
+/* The bytes behind the segments; version 1 has none.  False: they do not add up. */
+static bool decode_marks(const uint8_t *p, size_t bytes, bool has_marks, struct rl_append_times *ret_times)
+{
+    uint32_t count = has_marks && bytes >= 4 ? rl_get_u32(p) : 0;
+
+    if (bytes != (has_marks ? 4 + (uint64_t)count * MARK_BYTES : 0) || count > RL_APPEND_MARKS_MAX)
+        return false;
+    *ret_times = (struct rl_append_times){ count > 0 ? rl_alloc(count * sizeof(struct rl_append_mark)) : NULL,
+                                           count, count };
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *mark = p + 4 + (size_t)i * MARK_BYTES;
+        ret_times->marks[i] = (struct rl_append_mark){ (int64_t)rl_get_u64(mark),
+                                                       (int64_t)rl_get_u64(mark + 8) };
+    }
+    return true;
 }
 
 rl_status rl_checkpoint_decode(struct rl_slice file, struct rl_checkpoint *ret_checkpoint)
 {
     const uint8_t *p = file.data;
 
-    if (file.bytes < HEADER_BYTES + 4 || rl_get_u32(p) != MAGIC || rl_get_u32(p + 4) != VERSION ||
+    if (file.bytes < HEADER_BYTES + 4 || rl_get_u32(p) != MAGIC ||
+        (rl_get_u32(p + 4) != VERSION && rl_get_u32(p + 4) != VERSION_WITHOUT_MARKS) ||
         rl_get_u32(p + 8) != rl_crc32c(0, p + 12, file.bytes - 12))
         return RL_ECORRUPT;
     uint32_t epoch_count = rl_get_u32(p + 44);
@@ -120,8 +151,10 @@ rl_status rl_checkpoint_decode(struct rl_slice file, struct rl_checkpoint *ret_c
         return RL_ECORRUPT;
     size_t segments_at = HEADER_BYTES + (size_t)epoch_count * EPOCH_BYTES;
     uint32_t segment_count = rl_get_u32(p + segments_at);
-    if (segment_count == 0 ||
-        (uint64_t)segment_count * SEGMENT_BYTES != file.bytes - segments_at - 4)
+    size_t marks_at = segments_at + 4 + (size_t)segment_count * SEGMENT_BYTES;
+    struct rl_append_times times;
+    if (segment_count == 0 || segment_count > (file.bytes - segments_at - 4) / SEGMENT_BYTES ||
+        !decode_marks(p + marks_at, file.bytes - marks_at, rl_get_u32(p + 4) == VERSION, &times))
         return RL_ECORRUPT;
 
     struct rl_checkpoint checkpoint = {
@@ -132,6 +165,7 @@ rl_status rl_checkpoint_decode(struct rl_slice file, struct rl_checkpoint *ret_c
                     epoch_count + 1u },
         .segments = rl_alloc_zero(segment_count, sizeof(struct rl_segment)),
         .segment_count = segment_count,
+        .append_times = times,
     };
     for (uint32_t i = 0; i < epoch_count; i++) {
         const uint8_t *e = p + HEADER_BYTES + (size_t)i * EPOCH_BYTES;
@@ -151,6 +185,7 @@ rl_status rl_checkpoint_decode(struct rl_slice file, struct rl_checkpoint *ret_c
 void rl_checkpoint_done(struct rl_checkpoint *checkpoint)
 {
     rl_epoch_cache_done(&checkpoint->epochs);
+    rl_append_times_done(&checkpoint->append_times);
     rl_free(checkpoint->segments);
     checkpoint->segments = NULL;
 }

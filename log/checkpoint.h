@@ -2,7 +2,7 @@
  *
  *   at bytes field                       all numbers big-endian
  *    0   4   magic "rlck"
- *    4   4   version (1)
+ *    4   4   version (2; 1 has no append marks)
  *    8   4   CRC-32C of 12..end
  *   12   8   log start offset
  *   20  12   recovery point: offset 8, position in its segment 4; all before is on stable storage
@@ -10,9 +10,10 @@
  *   44   4   leader epoch count, then per epoch: epoch 4, start offset 8
  *        4   segment count, then per segment: base offset 8, size 4, index entries 4, time
  *            entries 4, largest timestamp 8, its offset 8, first append 8
+ *        4   append mark count, then per mark (append_times.h): offset 8, milliseconds since 1970 8
  *
  * A checkpoint is valid if and only if magic, version and CRC hold, counts add up to the file's
- * size, offsets rise, and both points lie in a segment it lists.  It is replaced by renaming a
+ * size, offsets and times rise, and both points lie in a segment it lists.  It is replaced by renaming a
  * synced file, so one that is missing or not valid was damaged: recovery.c then believes only
  * the log itself.  The recovery point never claims more than was synced before it was written. */
 #ifndef RL_LOG_CHECKPOINT_H
@@ -20,6 +21,7 @@
 
 #include "core/slice.h"
 #include "core/text.h"
+#include "log/append_times.h"
 #include "log/epoch_cache.h"
 #include "log/segment.h"
 
@@ -37,6 +39,7 @@ struct rl_checkpoint {
     struct rl_epoch_cache epochs;
     struct rl_segment *segments;        /* size_bytes, entries, timestamps; nothing else is set */
     uint32_t segment_count;
+    struct rl_append_times append_times;
 };
 
 void rl_checkpoint_encode(const struct rl_checkpoint *checkpoint, struct rl_text *out);

@@ -305,6 +305,7 @@ void rl_log_free(struct rl_log *log)
     rl_segments_free(log->segments, log->segment_count);
     rl_free(log->hot);
     rl_epoch_cache_done(&log->epochs);
+    rl_append_times_done(&log->append_times);
     rl_producer_state_free(log->producers);
     rl_log_config_drop(manager, log->config);
     manager->log_count--;
@@ -479,6 +480,20 @@ int64_t rl_log_written_offset(const struct rl_log *log) { return log->written_of
 int64_t rl_log_flushed_offset(const struct rl_log *log) { return log->flushed_offset; }
 bool rl_log_was_rebuilt(const struct rl_log *log)       { return log->rebuilt; }
 rl_status rl_log_failure(const struct rl_log *log)      { return log->failure; }
+
+int64_t rl_log_append_time_ms(const struct rl_log *log, int64_t offset)
+{
+    int64_t ms;
+
+    RL_OBJ(log, LOG);
+    offset = RL_MAX(offset, log->start_offset);
+    if (offset >= log->written_offset)
+        return -1;
+    if (rl_append_times_find(&log->append_times, offset, &ms))
+        return ms;
+    ms = log->segments[rl_log_segment_at(log, offset)].first_append_ms;
+    return ms == INT64_MIN ? -1 : ms;
+}
 
 uint64_t rl_log_size_bytes(const struct rl_log *log)
 {

@@ -155,6 +155,10 @@ int64_t rl_log_start_offset(const struct rl_log *log);
 int64_t rl_log_end_offset(const struct rl_log *log);            /* next to assign */
 int64_t rl_log_written_offset(const struct rl_log *log);        /* safe from a kill of the process */
 int64_t rl_log_flushed_offset(const struct rl_log *log);        /* on stable storage */
+/* When the record at offset was appended, by our clock; before the log start: the first one there is.
+ * As exact as append_times.h says, and never too late; of what was written before its marks were kept
+ * only the age of the segment is known.  -1: no record there yet, or nothing known.  Cheap. */
+int64_t rl_log_append_time_ms(const struct rl_log *log, int64_t offset);
 uint64_t rl_log_size_bytes(const struct rl_log *log);
 rl_status rl_log_failure(const struct rl_log *log);             /* RL_OK while healthy */
 

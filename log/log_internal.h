@@ -15,6 +15,7 @@
 #include "io/disk.h"
 #include "io/op.h"
 #include "io/shard.h"
+#include "log/append_times.h"
 #include "log/epoch_cache.h"
 #include "log/log.h"
 #include "log/producer_state.h"
@@ -182,6 +183,7 @@ struct rl_log {
     struct rl_segment *segments;        /* never empty; the last one is active */
     uint32_t segment_count, segment_capacity;
     struct rl_epoch_cache epochs;
+    struct rl_append_times append_times;        /* of what is written */
     struct rl_producer_state *producers;        /* NULL: none */
     struct rl_log_hot *hot;             /* NULL until used */
     int64_t snapshots[RL_SNAPSHOTS_KEPT];       /* offsets of the files, oldest first */

@@ -49,6 +49,7 @@ static void adopt(struct rl_log *log, const struct rl_recovery *recovery)
     log->segments = recovery->segments;
     log->segment_count = log->segment_capacity = recovery->segment_count;
     log->epochs = recovery->epochs;
+    log->append_times = recovery->append_times;
     log->producers = recovery->producers;
     memcpy(log->snapshots, recovery->snapshots, sizeof log->snapshots);
     log->snapshot_count = recovery->snapshot_count;

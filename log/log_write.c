@@ -55,6 +55,9 @@ static rl_status write_some(struct rl_log *log)
     hot->unwritten -= count;
     seg->written_bytes += (uint32_t)bytes;
     hot->bytes_since_save += bytes;
+    if (rl_append_times_is_due(&log->append_times, log->manager->shard->wall_ms))
+        rl_append_times_note(&log->append_times, log->written_offset, log->manager->shard->wall_ms,
+                             log->start_offset);
     log->written_offset = rl_tail_run_at(hot, first + count - 1)->end_offset;
     hot->tell_written = true;
     return RL_OK;

@@ -458,6 +458,7 @@ static rl_status replace_checkpoint(struct rl_recovering *run)
         .epochs = r->epochs,
         .segments = r->segments,
         .segment_count = r->segment_count,
+        .append_times = r->append_times,
     };
     struct rl_text file = { 0 };
     char path[RL_PATH_BYTES];
@@ -521,6 +522,8 @@ static void finish(struct rl_recovering *run)
                                  r->end_offset);
     rl_epoch_cache_truncate_end(&r->epochs, r->end_offset + 1);
     rl_epoch_cache_truncate_start(&r->epochs, r->start_offset);
+    rl_append_times_cut(&r->append_times, r->end_offset);
+    rl_append_times_thin(&r->append_times, r->wall_ms, r->start_offset);
     set_flushed(run);
     keep_snapshots(run);
 }
@@ -580,6 +583,8 @@ static rl_status recover(struct rl_recovering *run)
     if (run->has_checkpoint) {
         r->epochs = run->checkpoint.epochs;
         run->checkpoint.epochs = (struct rl_epoch_cache){ 0 };
+        r->append_times = run->checkpoint.append_times;
+        run->checkpoint.append_times = (struct rl_append_times){ 0 };
     }
     bool clean = is_clean(run);
     if (clean) {
@@ -622,6 +627,7 @@ void rl_recovery_done(struct rl_recovery *r)
     r->segments = NULL;
     r->segment_count = 0;
     rl_epoch_cache_done(&r->epochs);
+    rl_append_times_done(&r->append_times);
     rl_producer_state_free(r->producers);
     r->producers = NULL;
 }

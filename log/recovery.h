@@ -19,6 +19,7 @@
 #define RL_LOG_RECOVERY_H
 
 #include "core/slice.h"
+#include "log/append_times.h"
 #include "log/epoch_cache.h"
 #include "log/log.h"
 #include "log/producer_state.h"
@@ -45,6 +46,7 @@ struct rl_recovery {
     struct rl_producer_state *producers;        /* NULL: none */
     int64_t snapshots[3];
     uint8_t snapshot_count;
+    struct rl_append_times append_times;
     bool changed;                       /* the checkpoint on disk says something else */
     bool rebuilt;                       /* from the device: what was only written may be gone */
     bool no_space;                      /* for the checkpoint that says so: nothing may be appended */

@@ -81,6 +81,8 @@ static rl_status on_batch(void *arg, const struct rl_batch *batch, uint32_t pos)
     if (pos == 0)
         seg->first_append_ms = batch->max_timestamp_ms >= 0
             ? RL_MIN(batch->max_timestamp_ms, run->r->wall_ms) : run->r->wall_ms;
+    rl_append_times_learn(&run->r->append_times, batch->base_offset, batch->max_timestamp_ms,
+                          run->r->wall_ms);
     if (batch->max_timestamp_ms > seg->max_timestamp_ms) {
         seg->max_timestamp_ms = batch->max_timestamp_ms;
         seg->max_timestamp_offset = last_offset;

@@ -53,6 +53,7 @@ static void adopt(struct rl_log *log, struct rl_recovery *recovery)
     log->segments = recovery->segments;
     log->segment_count = log->segment_capacity = recovery->segment_count;
     log->epochs = recovery->epochs;
+    rl_append_times_done(&recovery->append_times);      /* we know better */
     log->producers = recovery->producers;
     memcpy(log->snapshots, recovery->snapshots, sizeof log->snapshots);
     log->snapshot_count = recovery->snapshot_count;

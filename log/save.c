@@ -247,6 +247,7 @@ static void add_checkpoint(struct save *save, const struct rl_log *log, int64_t 
         .epochs = log->epochs,
         .segments = rl_alloc(log->segment_count * sizeof(struct rl_segment)),
         .segment_count = log->segment_count,
+        .append_times = log->append_times,
     };
 
     for (uint32_t i = 0; i < log->segment_count; i++) {
