@@ -1,8 +1,10 @@
 /* core/logger.c — log lines, one write each.
  *
  * A line is built on the caller's stack and written at once.  If descriptor 2 does not take it,
- * it is lost: a broker does not stop for its log. */
+ * it is lost, and the next one that is taken says how many were: a broker does not stop for its
+ * log, neither at an error nor at a pipe or terminal that nobody reads. */
 #include "core/logger.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 static _Atomic int logger_level = RL_LOG_INFO;
 static rl_logger_sink_fn *logger_sink;
 static void *logger_sink_arg;
+static _Atomic uint32_t logger_lost;    /* lines since the last one that was taken */
 static _Thread_local char logger_tag[16];
 
 static const char *const level_names[] = { "DEBUG", "INFO", "WARN", "ERROR" };
@@ -84,16 +87,53 @@ static size_t logger_escape(char *line, size_t at, size_t bytes, const char *tex
     return at;
 }
 
+/* All in front of the message.  Returns the length. */
+static size_t logger_head(char *line, size_t bytes, enum rl_log_level level, const char *module)
+{
+    size_t at = logger_time(line, bytes);
+
+    at += (size_t)snprintf(line + at, bytes - at, "%-5s ", level_names[level]);
+    if (logger_tag[0] != '\0')
+        at += (size_t)snprintf(line + at, bytes - at, "[%s] ", logger_tag);
+    return at + (size_t)snprintf(line + at, bytes - at, "%.64s: ", module);
+}
+
+/* Would a line of at most PIPE_BUF bytes go out without waiting?  Of several threads that find the
+ * last room in a pipe at the same moment one may still wait: no write to a pipe that others have
+ * open, too, can be told not to (O_NONBLOCK is theirs as well) on every kernel we run on. */
+static bool stderr_has_room(void)
+{
+    struct pollfd stream = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+    return poll(&stream, 1, 0) == 1 && (stream.revents & POLLOUT) != 0;
+}
+
+static bool stderr_take(const char *line, size_t bytes)
+{
+    return stderr_has_room() && write(STDERR_FILENO, line, bytes) == (ssize_t)bytes;
+}
+
+static void stderr_write(const char *line, size_t bytes)
+{
+    if (atomic_load_explicit(&logger_lost, memory_order_relaxed) != 0 && stderr_has_room()) {
+        char told[256];
+        uint32_t lost = atomic_exchange_explicit(&logger_lost, 0, memory_order_relaxed);
+        size_t at = logger_head(told, sizeof told, RL_LOG_WARN, "logger");
+        at += (size_t)snprintf(told + at, sizeof told - at,
+                               "%u lines before this one are lost: stderr was not read\n", lost);
+        if (!stderr_take(told, at))
+            atomic_fetch_add_explicit(&logger_lost, lost, memory_order_relaxed);
+    }
+    if (!stderr_take(line, bytes))
+        atomic_fetch_add_explicit(&logger_lost, 1, memory_order_relaxed);
+}
+
 void rl_logger_write(enum rl_log_level level, const char *module, const char *format, ...)
 {
     char line[LOGGER_LINE_BYTES], message[LOGGER_LINE_BYTES];
     va_list args;
 
-    size_t at = logger_time(line, sizeof line);
-    at += (size_t)snprintf(line + at, sizeof line - at, "%-5s ", level_names[level]);
-    if (logger_tag[0] != '\0')
-        at += (size_t)snprintf(line + at, sizeof line - at, "[%s] ", logger_tag);
-    at += (size_t)snprintf(line + at, sizeof line - at, "%.64s: ", module);
+    size_t at = logger_head(line, sizeof line, level, module);
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
@@ -103,7 +143,7 @@ void rl_logger_write(enum rl_log_level level, const char *module, const char *fo
     if (logger_sink != NULL)
         logger_sink(logger_sink_arg, level, line, at);
     else
-        (void)!write(STDERR_FILENO, line, at);
+        stderr_write(line, at);
 }
 
 bool rl_log_limit_pass(struct rl_log_limit *limit, int64_t seconds, uint32_t *ret_suppressed)

@@ -2,7 +2,8 @@
  *
  *     2026-11-22T12:00:00.123Z INFO  [s3] net: connection closed peer=10.0.0.7:4711
  *
- * One line is one write(2) to descriptor 2, so lines of several threads never mix.  Under
+ * One line is one write(2) to descriptor 2, so lines of several threads never mix.  A line that
+ * would have to wait there is lost and counted; the next one that is taken tells of it.  Under
  * systemd (JOURNAL_STREAM is set) the time is left out: the journal has its own. */
 #ifndef RL_CORE_LOGGER_H
 #define RL_CORE_LOGGER_H

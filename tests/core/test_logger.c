@@ -2,7 +2,12 @@
 #include "core/logger.h"
 #include "core/text.h"
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static struct rl_text lines;
 
@@ -93,4 +98,71 @@ Test(logger, repeats_are_held_back_and_counted)
     limit.next_ms = 0;
     cr_assert(rl_log_limit_pass(&limit, 3600, &suppressed));
     cr_assert_eq(suppressed, 2);
+}
+
+/* ---- descriptor 2 ---- */
+
+static int stderr_pipe[2], stderr_kept;
+
+static void pipe_setup(void)
+{
+    setenv("JOURNAL_STREAM", "8:12345", 1);
+    stderr_kept = dup(STDERR_FILENO);
+    cr_assert_eq(pipe(stderr_pipe), 0);
+    cr_assert_eq(dup2(stderr_pipe[1], STDERR_FILENO), STDERR_FILENO);
+    cr_assert_eq(fcntl(stderr_pipe[0], F_SETFL, O_NONBLOCK), 0);
+}
+
+static void pipe_teardown(void)
+{
+    dup2(stderr_kept, STDERR_FILENO);
+}
+
+/* All that is in the pipe. */
+static char *pipe_read(void)
+{
+    static char text[1 << 20];
+    size_t bytes = 0;
+    ssize_t got;
+
+    while ((got = read(stderr_pipe[0], text + bytes, sizeof text - 1 - bytes)) > 0)
+        bytes += (size_t)got;
+    text[bytes] = '\0';
+    return text;
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text != '\0'; text++)
+        count += *text == '\n';
+    return count;
+}
+
+TestSuite(logger_pipe, .init = pipe_setup, .fini = pipe_teardown, .timeout = 20);
+
+Test(logger_pipe, nobody_reads_and_nothing_waits)
+{
+    enum { LINES = 20000 };
+    char expected[128];
+
+    for (int i = 0; i < LINES; i++)
+        RL_INFO("net", "line %d of many that are sent to somebody who is asleep", i);
+    size_t taken = count_lines(pipe_read());
+    cr_assert(taken > 100 && taken < LINES, "%zu lines", taken);
+    RL_INFO("net", "awake");
+    snprintf(expected, sizeof expected, "WARN  logger: %zu lines before this one are lost: "
+             "stderr was not read\nINFO  net: awake\n", LINES - taken);
+    cr_assert_str_eq(pipe_read(), expected);
+    RL_INFO("net", "again");
+    cr_assert_str_eq(pipe_read(), "INFO  net: again\n");
+}
+
+Test(logger_pipe, a_reader_that_is_gone_stops_nobody)
+{
+    signal(SIGPIPE, SIG_IGN);
+    close(stderr_pipe[0]);
+    for (int i = 0; i < 1000; i++)
+        RL_INFO("net", "line");
 }
