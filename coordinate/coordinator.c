@@ -190,6 +190,7 @@ rl_status rl_coordinator_start(struct rl_shard *shard, const struct rl_coordinat
     struct rl_coordinator *c = rl_alloc_zero(1, sizeof *c);
     c->shard = shard;
     c->options = *options;
+    c->rewrite_bytes_min = RL_REWRITE_BYTES_MIN;
     rl_list_init(&c->slots);
     rl_list_init(&c->answers);
     rl_list_init(&c->dirty);
@@ -231,6 +232,7 @@ void rl_coordinator_stop(struct rl_shard *shard)
     rl_lag_walks_stop(c);
     for (struct rl_list *node; (node = rl_list_pop_front(&c->slots)) != NULL;) {
         struct rl_offsets_slot *slot = RL_LIST_ENTRY(node, struct rl_offsets_slot, link);
+        rl_timer_stop(shard, &slot->flush_timer);
         rl_groups_drop_all(&slot->groups, RL_GROUP_NOT_COORDINATOR);
         rl_offsets_log_done(&slot->log);
         rl_table_done(&slot->groups.by_id);

@@ -41,7 +41,8 @@ struct rl_offsets_slot {
     struct rl_offsets_log log;
     struct rl_log_read read;            /* LOADING */
     struct rl_msg next_piece;
-    bool read_busy;
+    struct rl_timer flush_timer;        /* what was read is not on stable storage yet */
+    bool read_busy;                     /* a piece, or that, is on its way */
     int64_t next_offset;
     int64_t load_started_ns;
     uint64_t records, damaged;
@@ -50,9 +51,13 @@ struct rl_offsets_slot {
     struct rl_list link;
 };
 
+/* A log this small is not written again. */
+#define RL_REWRITE_BYTES_MIN ((uint64_t)1 << 20)
+
 struct rl_coordinator {
     struct rl_shard *shard;
     struct rl_coordinator_options options;
+    uint64_t rewrite_bytes_min;         /* RL_REWRITE_BYTES_MIN, but in tests */
     bool serving;
     struct rl_list slots;
     struct rl_table by_partition;

@@ -1,6 +1,7 @@
 /* coordinate/offsets_load.c — read a partition of __consumer_offsets from its start to its end.
  *
  * A piece per turn, so that a long log does not hold up the shard; the last record of a key counts.
+ * What a killed process wrote and did not sync is read, too: before anybody is told of it, it is synced.
  * Failures: a batch that is damaged is passed over, told, and counted; a log that cannot be read at
  * all leaves the slot unread, and the next call tries again. */
 #include "coordinate/coordinator_internal.h"
@@ -10,6 +11,7 @@
 #include "log/record.h"
 
 #define PIECE_BYTES ((size_t)256 << 10)
+#define FLUSH_LOOK_NS ((int64_t)1000000)
 #define DAMAGED_MAX 100000              /* offsets tried one by one behind damage */
 
 /* ---- records ---- */
@@ -168,6 +170,27 @@ static void on_piece_read(struct rl_log_read *read)
     piece_done(slot, read->status);
 }
 
+static void load_more(struct rl_offsets_slot *slot);
+
+static void on_flush_awaited(struct rl_timer *timer)
+{
+    struct rl_offsets_slot *slot = timer->arg;
+    slot->read_busy = false;
+    load_more(slot);
+}
+
+/* A generation or an offset that was told must not be lost with the power.  Rare: only a killed process
+ * leaves anything here that is not on stable storage. */
+static void await_flush(struct rl_offsets_slot *slot, struct rl_partition *p)
+{
+    struct rl_shard *shard = slot->coordinator->shard;
+    rl_log_flush(p->log);
+    slot->read_busy = true;
+    slot->flush_timer.done = on_flush_awaited;
+    slot->flush_timer.arg = slot;
+    rl_timer_start(shard, &slot->flush_timer, shard->now_ns + FLUSH_LOOK_NS);
+}
+
 static void load_more(struct rl_offsets_slot *slot)
 {
     struct rl_partition *p = rl_slot_partition(slot);
@@ -177,6 +200,10 @@ static void load_more(struct rl_offsets_slot *slot)
         return;
     }
     if (slot->next_offset >= p->high_watermark) {
+        if (rl_log_flushed_offset(p->log) < slot->next_offset) {
+            await_flush(slot, p);
+            return;
+        }
         load_end(slot, RL_SLOT_READY);
         return;
     }

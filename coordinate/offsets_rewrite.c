@@ -17,11 +17,16 @@
 #include "core/logger.h"
 #include "replicate/replica_manager.h"
 
-#define BYTES_MIN ((uint64_t)1 << 20)   /* a log this small is left alone */
 #define TIMES_LIVE 4                    /* written again when it is this much larger than it was then */
 #define BYTES_PER_TURN ((size_t)128 << 10)
 
 static void write_more(struct rl_offsets_slot *slot);
+
+/* Memory is what the log says: not while it is read again, and not when a stop has emptied it. */
+static bool memory_is_true(const struct rl_offsets_slot *slot)
+{
+    return slot->coordinator->serving && slot->state == RL_SLOT_READY && !slot->stale;
+}
 
 static void end(struct rl_offsets_slot *slot)
 {
@@ -86,7 +91,7 @@ static void trim(struct rl_offsets_slot *slot)
 static void on_written(struct rl_group_write *write, rl_status status)
 {
     struct rl_offsets_slot *slot = RL_CONTAINER_OF(write, struct rl_offsets_slot, rewrite.write);
-    if (status != RL_OK || slot->rewrite.failed || slot->stale || slot->state != RL_SLOT_READY)
+    if (status != RL_OK || slot->rewrite.failed || !memory_is_true(slot))
         end(slot);
     else if (all_are_written(slot))
         trim(slot);
@@ -132,10 +137,10 @@ void rl_rewrite_after_append(struct rl_offsets_slot *slot, int64_t end_offset)
 {
     struct rl_offsets_rewrite *rewrite = &slot->rewrite;
     struct rl_partition *p = rl_slot_partition(slot);
-    if (p == NULL || slot->state != RL_SLOT_READY || slot->stale)
+    if (p == NULL || !memory_is_true(slot))
         return;
     if (rewrite->phase == RL_REWRITE_NONE) {
-        if (slot->log_bytes <= RL_MAX(BYTES_MIN, rewrite->live_bytes * TIMES_LIVE))
+        if (slot->log_bytes <= RL_MAX(slot->coordinator->rewrite_bytes_min, rewrite->live_bytes * TIMES_LIVE))
             return;
         slot->log_bytes = 0;
         *rewrite = (struct rl_offsets_rewrite){ .phase = RL_REWRITE_WAITING, .round = rewrite->round + 1,

@@ -1,6 +1,7 @@
 /* tests/coordinate/test_coordinator.c — what is read back after a change of leader epoch is what was
  * acknowledged. */
 #include "coordinator_rig.h"
+#include "coordinate/coordinator_internal.h"
 #include "coordinate/offsets_log.h"
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
@@ -247,6 +248,34 @@ Test(coordinator, the_log_is_rewritten)
         read_again();
     }
     rig_stop();
+}
+
+/* A stop empties memory: with a rewrite due, or amid one, nothing may be deleted because of that. */
+Test(coordinator, a_stop_in_the_time_of_a_rewrite)
+{
+    static struct commit commits[64];
+    int cut_short = 0;
+    for (int stop_at = 1; stop_at < 20; stop_at++) {
+        rig_start();
+        rl_coordinator_of(rig.shard)->rewrite_bytes_min = 32 << 10;     /* in the middle of these */
+        cr_assert_eq(commit("quiet", 3, 42), RL_GROUP_OK);
+        for (int i = 0; i <= stop_at; i++) {
+            for (int k = 0; k < 64; k++)
+                commit_send(&commits[k], "busy", k % 8, i * 64 + k);
+            if (i < stop_at)
+                settle();
+        }
+        rl_coordinator_stop_serving(rig.shard);
+        settle();
+        struct rl_partition *p = partition_of("busy");
+        cut_short += rl_partition_log_start_offset(p) == 0;
+        rl_coordinator_load(rig.shard);                         /* as the next start does */
+        read_again();
+        cr_assert_eq(committed("busy", 7), stop_at * 64 + 63);
+        cr_assert_eq(committed("quiet", 3), 42);
+        rig_stop();
+    }
+    cr_assert(cut_short > 0 && cut_short < 19, "%d", cut_short);
 }
 
 struct joiner {
