@@ -17,6 +17,8 @@
 #define SIM_PARTITIONS_MAX 16
 #define SIM_TOPICS_MAX 8
 #define SIM_CLIENTS_MAX 6
+#define SIM_GROUPS_MAX 3
+#define SIM_MEMBERS_MAX 8
 #define SIM_QUEUE_MAX 5                 /* batches that wait for an answer, as idempotence allows */
 
 struct sim;
@@ -27,10 +29,12 @@ struct sim_options {
     bool verbose;
     bool trace;                         /* every call of the disk, to stderr */
     bool quiet_disk;                    /* no crash, no fault: for a trace */
-    char replay[64];                    /* what a failure's command has beside seed and operations */
+    enum sim_groups_wish { SIM_GROUPS_BY_SEED, SIM_GROUPS_NO, SIM_GROUPS_YES } groups;
+    char replay[96];                    /* what a failure's command has beside seed and operations */
 };
 
-/* ---- what happened; `must`: a whole run of seeds in which it never did has proved nothing ---- */
+/* ---- what happened; `must`: a whole run of seeds in which it never did has proved nothing; from
+ * FOUND_COORDINATOR on: a run of which some seeds have groups ---- */
 #define SIM_COUNTS(X) \
     X(OPERATIONS, "client operations", true) \
     X(APPENDS, "batches acknowledged", true) \
@@ -62,7 +66,20 @@ struct sim_options {
     X(ERRORS, "errors answered", true) \
     X(FLIPS, "bits flipped on the device", true) \
     X(NOT_SERVED, "damaged or unreachable batches that were not served", true) \
-    X(TOPICS, "topics created", true)
+    X(TOPICS, "topics created", true) \
+    X(FOUND_COORDINATOR, "coordinators found", true) \
+    X(JOINED, "members told of a generation", true) \
+    X(SYNCED, "assignments given to members", true) \
+    X(GENERATIONS, "generations with an owner for every partition", true) \
+    X(BEATS, "heartbeats answered", true) \
+    X(COMMITS, "commits acknowledged", true) \
+    X(FENCED, "commits refused to old generations and strangers", true) \
+    X(OFFSETS_FETCHED, "committed offsets read and compared", true) \
+    X(IN_DOUBT, "commits whose answer was lost", true) \
+    X(LEFT, "members that left", true) \
+    X(DIED, "members that died", true) \
+    X(CAME_AGAIN, "static members that took their old place", true) \
+    X(GROUPS_LOADING, "answers that a group is being read", false)
 
 enum sim_count {
 #define X(name, text, must) SIM_##name,
@@ -164,6 +181,11 @@ struct sim_call {
     int64_t sent_ns;
     uint32_t count;
     struct sim_call_item { uint32_t partition, batch; int64_t offset, floor; } items[SIM_CALL_ITEMS];
+    struct sim_call_of_member {         /* sim_group.h */
+        uint32_t group, identity;
+        int32_t generation, synced, told;               /* asked in; known of the group then */
+        bool stray;                     /* it is not what the member does next */
+    } member;
 };
 
 struct sim_link {
@@ -210,6 +232,23 @@ void sim_client_act(struct sim *sim, struct sim_client *client);
 void sim_client_lost(struct sim *sim, struct sim_client *client);
 /* Nothing of it waits for an answer. */
 bool sim_client_idle(const struct sim_client *client);
+/* Ask for records of these partitions; then compare them.  ret_ends: where to go on, by item; -1: an
+ * error was answered. */
+void sim_client_send_fetch(struct sim *sim, struct sim_link *link, struct sim_call call,
+                           const uint32_t *partitions, const int64_t *offsets, uint32_t count);
+void sim_client_fetched(struct sim *sim, const struct sim_call *call, const void *reply,
+                        int64_t ret_ends[SIM_CALL_ITEMS]);
+
+/* ---- members of groups; sim_member.c, sim_group.c ---- */
+struct sim_members;
+/* NULL in a world without groups: nothing may be drawn there. */
+struct sim_members *sim_members_create(struct sim *sim);
+void sim_members_free(struct sim *sim);
+void sim_members_act(struct sim *sim);
+/* The broker's life is over. */
+void sim_members_lost(struct sim *sim);
+/* Every group is in one generation, everybody has his part, and all his commits an answer. */
+bool sim_members_settled(const struct sim *sim);
 
 /* sim_damage.c: flip a bit of one batch of the sealed part of some log.  The broker is down. */
 struct sim_damage {
@@ -222,6 +261,8 @@ void sim_damage_one(struct sim *sim);
 /* sim_audit.c: read everything and compare.  Drives the world. */
 void sim_audit(struct sim *sim);
 void sim_audit_create_topics(struct sim *sim);
+/* Ask and wait for the answer, which stays until the next one. */
+const void *sim_audit_ask(struct sim *sim, int16_t key, int16_t version, const void *message);
 
 /* ---- the disk's other side; sim_disk.c ---- */
 enum sim_cut { SIM_CUT_BEFORE, SIM_CUT_AFTER, SIM_CUT_TORN };
@@ -288,6 +329,7 @@ struct sim {
     struct sim_model model;
     struct sim_client clients[SIM_CLIENTS_MAX];
     uint32_t client_count;
+    struct sim_members *members;        /* NULL: no groups */
     struct sim_link auditor;
     uint64_t counts[SIM_COUNT_KINDS];
     jmp_buf died;

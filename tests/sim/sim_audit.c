@@ -45,7 +45,7 @@ static const void *await_reply(struct sim *sim, struct sim_call *ret_call)
     }
 }
 
-static const void *ask(struct sim *sim, int16_t key, int16_t version, const void *message)
+const void *sim_audit_ask(struct sim *sim, int16_t key, int16_t version, const void *message)
 {
     struct sim_call call = { .key = key, .version = version };
 
@@ -62,7 +62,7 @@ static const struct rl_metadata_response *ask_metadata(struct sim *sim)
     message.topics = NULL;
     message.topics_count = -1;
     message.allow_auto_topic_creation = false;
-    return ask(sim, RL_API_METADATA, 9, &message);
+    return sim_audit_ask(sim, RL_API_METADATA, 9, &message);
 }
 
 /* Leader epochs by partition of the model; -1: not there. */
@@ -162,7 +162,7 @@ static void check_epoch_end(struct sim *sim, uint32_t partition, int32_t epoch, 
     struct rl_offset_for_leader_epoch_request message = { .replica_id = -1, .topics = &topic,
                                                           .topics_count = 1 };
     const struct rl_offset_for_leader_epoch_response *reply =
-        ask(sim, RL_API_OFFSET_FOR_LEADER_EPOCH, 4, &message);
+        sim_audit_ask(sim, RL_API_OFFSET_FOR_LEADER_EPOCH, 4, &message);
     const struct rl_offset_for_leader_epoch_response_partition *answer = reply->topics[0].partitions;
 
     if (answer->error_code != 0 || answer->end_offset > end_offset)
@@ -370,7 +370,7 @@ void sim_audit_create_topics(struct sim *sim)
         message.timeout_ms = 30000;
         bool asked = model->asked;
         model->asked = true;            /* whatever becomes of us meanwhile */
-        const struct rl_create_topics_response *reply = ask(sim, RL_API_CREATE_TOPICS, 5, &message);
+        const struct rl_create_topics_response *reply = sim_audit_ask(sim, RL_API_CREATE_TOPICS, 5, &message);
         int16_t error = reply->topics[0].error_code;
         if (error != 0 && !(error == RL_KAFKA_TOPIC_ALREADY_EXISTS && asked) &&
             !(sim->disk.faulty && (error == RL_KAFKA_KAFKA_STORAGE_ERROR ||

@@ -201,43 +201,74 @@ static void on_produced(struct sim *sim, struct sim_client *c, const struct sim_
 
 /* ---- fetch ---- */
 
-static void ask_fetch(struct sim *sim, struct sim_client *c)
-{
+/* A fetch being put together: its requests lie in the struct until it is sent. */
+struct fetch {
     struct rl_fetch_request_partition parts[SIM_CALL_ITEMS];
     struct rl_fetch_request_topic topics[SIM_CALL_ITEMS];
+    struct sim_call call;
+};
+
+static void add_to_fetch(struct sim *sim, struct fetch *f, uint32_t partition, int64_t offset)
+{
+    const struct sim_partition *p = &sim->model.partitions[partition];
+    uint32_t n = f->call.count++;
+
+    rl_fetch_request_partition_init(&f->parts[n]);
+    rl_fetch_request_topic_init(&f->topics[n]);
+    f->parts[n].partition = p->index;
+    f->parts[n].fetch_offset = offset;
+    f->parts[n].partition_max_bytes = sim_one_in(sim, 4) ? 1 + (int32_t)sim_below(sim, 2000) : 32768;
+    f->topics[n].topic = rl_slice_of_string(topic_of(sim, partition));
+    f->topics[n].partitions = &f->parts[n];
+    f->topics[n].partitions_count = 1;
+    f->call.items[n] = (struct sim_call_item){ .partition = partition, .offset = offset,
+                                               .floor = RL_MAX(p->high_watermark, p->kill_end) };
+}
+
+static void send_fetch(struct sim *sim, struct sim_link *link, struct fetch *f)
+{
     struct rl_fetch_request ask;
-    struct sim_call call = { .key = RL_API_FETCH, .version = 12 };
+
+    if (f->call.count == 0)
+        return;
+    rl_fetch_request_init(&ask);
+    f->call.key = RL_API_FETCH;
+    f->call.version = 12;
+    ask.max_wait_ms = sim_one_in(sim, 8) ? 20 : 0;
+    ask.min_bytes = sim_one_in(sim, 8) ? 500 : 1;
+    ask.max_bytes = 65536;
+    ask.topics = f->topics;
+    ask.topics_count = (int32_t)f->call.count;
+    sim_link_send(sim, link, f->call, &ask, false);
+}
+
+static void ask_fetch(struct sim *sim, struct sim_client *c)
+{
+    struct fetch f = { .call.count = 0 };
     uint32_t wanted = 1 + (uint32_t)sim_below(sim, 3), count = sim->model.partition_count;
     uint32_t first = (uint32_t)sim_below(sim, count);
 
-    rl_fetch_request_init(&ask);
-    for (uint32_t i = 0; i < count && call.count < wanted; i++) {
-        uint32_t at = (first + i) % count, n = call.count;
+    for (uint32_t i = 0; i < count && f.call.count < wanted; i++) {
+        uint32_t at = (first + i) % count;
         const struct sim_partition *p = &sim->model.partitions[at];
         if (!p->audited)
             continue;
         if (sim_one_in(sim, 16))
             c->at[at].read_offset = (int64_t)sim_below(sim, (uint64_t)p->high_watermark + 1);
-        rl_fetch_request_partition_init(&parts[n]);
-        rl_fetch_request_topic_init(&topics[n]);
-        parts[n].partition = p->index;
-        parts[n].fetch_offset = c->at[at].read_offset;
-        parts[n].partition_max_bytes = sim_one_in(sim, 4) ? 1 + (int32_t)sim_below(sim, 2000) : 32768;
-        topics[n].topic = rl_slice_of_string(topic_of(sim, at));
-        topics[n].partitions = &parts[n];
-        topics[n].partitions_count = 1;
-        call.items[call.count++] = (struct sim_call_item){ .partition = at, .floor = p->high_watermark,
-                                                           .offset = c->at[at].read_offset };
-        call.items[n].floor = RL_MAX(p->high_watermark, p->kill_end);
+        add_to_fetch(sim, &f, at, c->at[at].read_offset);
     }
-    if (call.count == 0)
-        return;
-    ask.max_wait_ms = sim_one_in(sim, 8) ? 20 : 0;
-    ask.min_bytes = sim_one_in(sim, 8) ? 500 : 1;
-    ask.max_bytes = 65536;
-    ask.topics = topics;
-    ask.topics_count = (int32_t)call.count;
-    sim_link_send(sim, &c->link, call, &ask, false);
+    send_fetch(sim, &c->link, &f);
+}
+
+void sim_client_send_fetch(struct sim *sim, struct sim_link *link, struct sim_call call,
+                           const uint32_t *partitions, const int64_t *offsets, uint32_t count)
+{
+    struct fetch f = { .call = call };
+
+    f.call.count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        add_to_fetch(sim, &f, partitions[i], offsets[i]);
+    send_fetch(sim, link, &f);
 }
 
 /* An error of a read: allowed where the disk has failed. */
@@ -272,12 +303,13 @@ static const struct rl_fetch_response_partition *fetched_of(struct sim *sim, uin
     return found;
 }
 
-static void on_fetched(struct sim *sim, struct sim_client *c, const struct sim_call *call,
-                       const struct rl_fetch_response *reply)
+void sim_client_fetched(struct sim *sim, const struct sim_call *call, const void *reply,
+                        int64_t ret_ends[SIM_CALL_ITEMS])
 {
     for (uint32_t i = 0; i < call->count; i++) {
         const struct sim_call_item *item = &call->items[i];
         const struct rl_fetch_response_partition *part = fetched_of(sim, item->partition, reply);
+        ret_ends[i] = -1;
         if (part->error_code != 0) {
             read_failed(sim, item->partition, "a fetch", part->error_code);
             continue;
@@ -287,8 +319,19 @@ static void on_fetched(struct sim *sim, struct sim_client *c, const struct sim_c
         if (end > part->high_watermark)
             sim_fail(sim, "partition %u: served up to %lld, high watermark %lld", item->partition,
                      (long long)end, (long long)part->high_watermark);
-        c->at[item->partition].read_offset = end;
+        ret_ends[i] = end;
     }
+}
+
+static void on_fetched(struct sim *sim, struct sim_client *c, const struct sim_call *call,
+                       const struct rl_fetch_response *reply)
+{
+    int64_t ends[SIM_CALL_ITEMS];
+
+    sim_client_fetched(sim, call, reply, ends);
+    for (uint32_t i = 0; i < call->count; i++)
+        if (ends[i] >= 0)
+            c->at[call->items[i].partition].read_offset = ends[i];
 }
 
 /* ---- small questions ---- */

@@ -65,7 +65,8 @@ static void become(struct sim *sim, enum way this)
 /* Answers that something is there, and stays. */
 static uint64_t promises(const struct sim *sim)
 {
-    uint64_t given = sim->counts[SIM_APPENDS] + sim->counts[SIM_TOPICS];
+    uint64_t given = sim->counts[SIM_APPENDS] + sim->counts[SIM_TOPICS] + sim->counts[SIM_COMMITS] +
+                     sim->counts[SIM_SYNCED] + sim->counts[SIM_OFFSETS_FETCHED];
 
     for (uint32_t i = 0; i < sim->client_count; i++)
         given += sim->clients[i].producer_id >= 0;
@@ -130,8 +131,9 @@ static noreturn void recover(struct sim *sim)
     for (int i = 0; i < SIM_COUNT_KINDS; i++)
         before[i] = sim->counts[i];
     sim_leave_broker();
-    snprintf(sim->options.replay, sizeof sim->options.replay, "--exhaustive --call %llu --way %s",
-             (unsigned long long)sim->disk.calls - 1, way_names[way]);
+    snprintf(sim->options.replay, sizeof sim->options.replay, "--exhaustive --call %llu --way %s%s",
+             (unsigned long long)sim->disk.calls - 1, way_names[way],
+             sim->members != NULL ? " --groups yes" : "");
     sim->calm = false;
     sim_crash(sim, ways[way].end, ways[way].keep_percent);
     sim_heal(sim, sim->disk.calls % RESTART_EVERY == 0);

@@ -7,7 +7,7 @@
 #include "broker/data_directory.h"
 #include "broker/fetch_session.h"
 #include "broker/settings.h"
-#include "coordinate/coordinator.h"
+#include "coordinate/coordinator_internal.h"
 #include "core/memory.h"
 #include "log/log_internal.h"
 #include "replicate/controller.h"
@@ -18,6 +18,7 @@
 
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 #define SAVE_BYTES (12u << 10)          /* checkpoints come often */
+#define REWRITE_BYTES (6u << 10)        /* and committed offsets are written again */
 #define DRAIN_GRACE_NS ((int64_t)100 * 1000000)
 
 struct visit {
@@ -93,6 +94,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     rl_status status = rl_groups_start(shard, &b->config);
     if (status != RL_OK)
         return status;
+    rl_coordinator_of(shard)->rewrite_bytes_min = REWRITE_BYTES;
     status = rl_log_manager_start(shard, &(struct rl_log_manager_options){
         .data_dir = SIM_DATA_DIR, .tail_bytes = (size_t)(64 << 10) / shard->count,
         .producer_id_expiration_ms = b->config.producer_id_expiration_ms, .open_files_max = 8 });
@@ -317,12 +319,21 @@ struct rl_shard_set *sim_broker_set(const struct sim_broker *b)
 
 struct sim_broker *sim_broker_create(struct rl_mem *mem, struct rl_disk *disk)
 {
+    static const char *const settings[][2] = {
+        { "log.dirs", SIM_DATA_DIR },
+        { "log.retention.ms", "-1" },
+        /* Longer than the clock ever jumps: a producer that was used is never forgotten, nor an offset. */
+        { "producer.id.expiration.ms", "2147483647" },
+        { "offsets.retention.minutes", "2147483647" },
+        { "offsets.topic.num.partitions", "4" },
+        { "offsets.topic.segment.bytes", "4096" },
+        { "group.min.session.timeout.ms", "1" },
+        { "group.initial.rebalance.delay.ms", "1" },
+    };
     struct sim_broker *b = rl_alloc_zero(1, sizeof *b);
     rl_config_init(&b->config, 2);
-    RL_ASSERT(rl_config_set(&b->config, "log.dirs", SIM_DATA_DIR, "sim") == RL_OK);
-    RL_ASSERT(rl_config_set(&b->config, "log.retention.ms", "-1", "sim") == RL_OK);
-    /* Longer than the clock ever jumps: a producer that was used is never forgotten. */
-    RL_ASSERT(rl_config_set(&b->config, "producer.id.expiration.ms", "2147483647", "sim") == RL_OK);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(settings); i++)
+        RL_ASSERT(rl_config_set(&b->config, settings[i][0], settings[i][1], "sim") == RL_OK);
     RL_ASSERT(rl_config_finish(&b->config) == RL_OK);
     b->broker.config = &b->config;
     b->broker.node_id = 1;

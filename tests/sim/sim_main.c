@@ -19,6 +19,7 @@ static const char *const count_names[] = {
     SIM_COUNTS(X)
 #undef X
 };
+#define FIRST_OF_GROUPS SIM_FOUND_COORDINATOR
 static const bool count_must[] = {
 #define X(name, text, must) must,
     SIM_COUNTS(X)
@@ -33,12 +34,14 @@ struct arguments {
     bool one_seed, exhaustive, once, verbose, trace;
     double minutes;
     uint32_t operations;                /* 0: as the mode has it */
+    enum sim_groups_wish groups;
     struct sim_sweep sweep;
     const char *seed_file;
 };
 
 static uint64_t totals[SIM_COUNT_KINDS];
 static uint64_t seeds_run, operations_run;        /* of both runs of each seed */
+static uint64_t seeds_with_groups;
 static struct sim_options running;
 
 static double cpu_seconds(void)
@@ -72,6 +75,14 @@ static void on_abort(int number)
     raise(number);
 }
 
+/* What a replay must say beside the seed. */
+static void note_groups(struct sim_options *options)
+{
+    if (options->groups != SIM_GROUPS_BY_SEED)
+        snprintf(options->replay, sizeof options->replay, "--groups %s",
+                 options->groups == SIM_GROUPS_YES ? "yes" : "no");
+}
+
 static uint64_t run_once(const struct sim_options *options, uint64_t counts[SIM_COUNT_KINDS])
 {
     struct sim *sim = sim_create(options);
@@ -79,6 +90,7 @@ static uint64_t run_once(const struct sim_options *options, uint64_t counts[SIM_
     sim_run(sim);
     uint64_t hash = sim->hash;
     memcpy(counts, sim->counts, sizeof sim->counts);
+    seeds_with_groups += sim->members != NULL;
     sim_free(sim);
     return hash;
 }
@@ -89,11 +101,13 @@ static void run_seed(const struct arguments *a, uint64_t seed)
 
     alarm(SEED_SECONDS_MAX);
     running = (struct sim_options){ .seed = seed, .operations = a->operations, .verbose = a->verbose,
-                                     .trace = a->trace };
+                                     .trace = a->trace, .groups = a->groups };
+    note_groups(&running);
     uint64_t hash = run_once(&running, first);
     if (!a->once && !a->verbose && run_once(&running, second) != hash) {
         fprintf(stderr, "FAILED seed %" PRIu64 ": two runs of it differ\n"
-                "replay: ./dev sim --seed %" PRIu64 " --operations %u\n", seed, seed, a->operations);
+                "replay: ./dev sim --seed %" PRIu64 " --operations %u %s\n", seed, seed, a->operations,
+                running.replay);
         exit(1);
     }
     operations_run += first[SIM_OPERATIONS] * (a->once || a->verbose ? 1 : 2);
@@ -114,6 +128,12 @@ static bool parse_flag(struct arguments *a, const char *name)
     return false;
 }
 
+static bool parse_groups(struct arguments *a, const char *value)
+{
+    a->groups = strcmp(value, "yes") == 0 ? SIM_GROUPS_YES : SIM_GROUPS_NO;
+    return a->groups == SIM_GROUPS_YES || strcmp(value, "no") == 0;
+}
+
 static bool parse_value(struct arguments *a, const char *name, const char *value)
 {
     if (strcmp(name, "--seed") == 0)
@@ -124,6 +144,8 @@ static bool parse_value(struct arguments *a, const char *name, const char *value
         a->minutes = strtod(value, NULL);
     else if (strcmp(name, "--operations") == 0)
         a->operations = (uint32_t)strtoul(value, NULL, 10);
+    else if (strcmp(name, "--groups") == 0)
+        return parse_groups(a, value);
     else if (strcmp(name, "--seed-file") == 0)
         a->seed_file = value;
     else if (strcmp(name, "--every") == 0)
@@ -152,10 +174,11 @@ static bool parse(struct arguments *a, int argc, char **argv)
     return true;
 }
 
-/* Seeds that once found something: a number and the operations per line, # begins a comment. */
+/* Seeds that once found something: a number, the operations, and whether it has groups (yes, no) per
+ * line; # begins a comment. */
 static void run_file(struct arguments *a)
 {
-    char line[256];
+    char line[256], groups[4];
     FILE *file = fopen(a->seed_file, "r");
 
     if (file == NULL) {
@@ -165,8 +188,14 @@ static void run_file(struct arguments *a)
     while (fgets(line, sizeof line, file) != NULL) {
         uint64_t seed;
         struct arguments one = *a;
-        if (line[0] != '#' && sscanf(line, "%" SCNu64 " %" SCNu32, &seed, &one.operations) == 2)
-            run_seed(&one, seed);
+        if (line[0] == '#')
+            continue;
+        if (sscanf(line, "%" SCNu64 " %" SCNu32 " %3s", &seed, &one.operations, groups) != 3 ||
+            !parse_groups(&one, groups)) {
+            fprintf(stderr, "%s: this is no seed: %s", a->seed_file, line);
+            exit(2);
+        }
+        run_seed(&one, seed);
     }
     fclose(file);
 }
@@ -177,7 +206,8 @@ static bool report(double cpu, bool whole_batch)
     bool complete = true;
 
     for (int i = 0; i < SIM_COUNT_KINDS; i++) {
-        bool missing = whole_batch && count_must[i] && totals[i] == 0;
+        bool can = i < FIRST_OF_GROUPS || seeds_with_groups > 0;
+        bool missing = whole_batch && count_must[i] && can && totals[i] == 0;
         printf("%12" PRIu64 "  %s%s\n", totals[i], count_names[i], missing ? "   <- NEVER" : "");
         complete &= !missing;
     }
@@ -189,7 +219,8 @@ static bool report(double cpu, bool whole_batch)
 static int run_exhaustive(const struct arguments *a)
 {
     running = (struct sim_options){ .seed = a->seed, .verbose = a->verbose, .trace = a->trace,
-                                    .operations = a->operations != 0 ? a->operations : 10000 };
+                                    .operations = a->operations != 0 ? a->operations : 10000,
+                                    .groups = a->groups == SIM_GROUPS_YES ? SIM_GROUPS_YES : SIM_GROUPS_NO };
     return sim_exhaustive(&running, &a->sweep);
 }
 
@@ -216,7 +247,7 @@ int main(int argc, char **argv)
 
     if (!parse(&a, argc, argv)) {
         fprintf(stderr, "ringlog_sim [--seed N] [--seeds N] [--minutes M] [--operations N]\n"
-                "            [--seed-file FILE] [--once] [--verbose] [--trace]\n"
+                "            [--groups yes|no] [--seed-file FILE] [--once] [--verbose] [--trace]\n"
                 "            [--exhaustive [--from CALL] [--to CALL] [--every N] [--all-ways]\n"
                         "                          [--call N --way old|new|torn|kill]]\n");
         return 2;
