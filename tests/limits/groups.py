@@ -1,0 +1,215 @@
+"""tests/limits/groups.py — how many groups, how many members, and what a healthy client notices of a rebalance."""
+import struct
+import time
+
+import frames
+from cases import Attack, MIB, resident
+from harness import case, expect, expect_equal, new_topic
+
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 8, 9, 10, 11, 12, 14
+LOADING = 14
+PER_CONNECTION = 50                     # parked requests; a connection may have 64 on their way
+METADATA = b"\0" * 60
+PART = b"\0" * 100
+
+
+def blob(data):
+    return struct.pack(">i", len(data)) + data
+
+
+def join(group, member="", metadata=METADATA, session_ms=120000):
+    body = frames.string(group) + struct.pack(">ii", session_ms, 120000) + frames.string(member)
+    body += frames.string("consumer") + struct.pack(">i", 1) + frames.string("range") + blob(metadata)
+    return frames.frame(JOIN_GROUP, 3, body)
+
+
+def sync(group, generation, member, parts=()):
+    body = frames.string(group) + struct.pack(">i", generation) + frames.string(member)
+    body += struct.pack(">i", len(parts)) + b"".join(frames.string(m) + blob(PART) for m in parts)
+    return frames.frame(SYNC_GROUP, 1, body)
+
+
+def heartbeat(group, generation, member):
+    return frames.frame(HEARTBEAT, 1, frames.string(group) + struct.pack(">i", generation) + frames.string(member))
+
+
+def commit(group, generation, member, topic, offset):
+    body = frames.string(group) + struct.pack(">i", generation) + frames.string(member) + struct.pack(">q", -1)
+    body += struct.pack(">i", 1) + frames.string(topic) + struct.pack(">iiq", 1, 0, offset) + frames.string("")
+    return frames.frame(OFFSET_COMMIT, 2, body)
+
+
+def fetch_offset(group, topic):
+    body = frames.string(group) + struct.pack(">i", 1) + frames.string(topic) + struct.pack(">ii", 1, 0)
+    return frames.frame(OFFSET_FETCH, 1, body)
+
+
+class Words:
+    """An answer, word by word, behind its correlation id."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 4
+
+    def number(self, kind):
+        value = struct.unpack_from(">" + kind, self.data, self.at)[0]
+        self.at += struct.calcsize(">" + kind)
+        return value
+
+    def text(self):
+        count = self.number("h")
+        self.at += count
+        return self.data[self.at - count:self.at].decode()
+
+    def skip(self):
+        count = self.number("i")
+        self.at += count
+
+
+def joined(data):
+    """(error, generation, leads, own id, ids of all)"""
+    words = Words(data)
+    words.number("i")
+    error, generation = words.number("h"), words.number("i")
+    words.text()
+    leader, own, ids = words.text(), words.text(), []
+    for _ in range(words.number("i")):
+        ids.append(words.text())
+        words.skip()
+    return error, generation, leader == own, own, ids
+
+
+def error_of(data):
+    """Of SyncGroup and Heartbeat 1."""
+    return struct.unpack_from(">h", data, 8)[0]
+
+
+def exchange(sock, requests):
+    """Answers, at most so many requests on their way."""
+    answers = []
+    for at in range(0, len(requests), PER_CONNECTION):
+        some = requests[at:at + PER_CONNECTION]
+        sock.sendall(b"".join(some))
+        answers += [frames.reply(sock) for _ in some]
+    return answers
+
+
+def find_coordinator(broker):
+    sock = frames.connect(broker.port, 60)
+    for _ in range(100):
+        if struct.unpack_from(">h", frames.call(sock, frames.frame(FIND_COORDINATOR, 0, frames.string("g"))), 4)[0] == 0:
+            return sock
+        time.sleep(0.1)
+    raise AssertionError("no coordinator")
+
+
+def offsets_of(sock, names, topic):
+    """What each has committed, once its partition has been read."""
+    offsets, asked, limit = [None] * len(names), list(range(len(names))), time.monotonic() + 30
+    while asked and time.monotonic() < limit:
+        answers = exchange(sock, [fetch_offset(names[i], topic) for i in asked])
+        for i, answer in zip(asked, answers):
+            offsets[i] = struct.unpack_from(">q", answer, 4 + 4 + 2 + len(topic) + 4 + 4)[0]
+        asked = [i for i, a in zip(asked, answers) if struct.unpack_from(">h", a, len(a) - 2)[0] == LOADING]
+    return offsets
+
+
+# ---- many groups
+
+@case("limits", "10,000 groups with a member and an offset each: memory, and all of it there after kill -9", timeout=240)
+def many_groups(broker):
+    count, topic = 10000, new_topic("read")
+    sock = find_coordinator(broker)
+    frames.call(sock, frames.create_topic(topic, 1))
+    names = [f"group-{i}" for i in range(count)]
+    before, begin = resident(broker), time.monotonic()
+    members = [joined(a) for a in exchange(sock, [join(n) for n in names])]
+    expect(all(m[0] == 0 and m[2] for m in members), f"JoinGroup: {[m[:3] for m in members if m[0] != 0 or not m[2]][:3]}")
+    answers = exchange(sock, [sync(n, m[1], m[3], [m[3]]) for n, m in zip(names, members)])
+    expect(all(error_of(a) == 0 for a in answers), "SyncGroup")
+    answers = exchange(sock, [commit(n, m[1], m[3], topic, i) for i, (n, m) in enumerate(zip(names, members))])
+    expect(all(struct.unpack_from(">h", a, len(a) - 2)[0] == 0 for a in answers), "OffsetCommit")
+    took, grown = time.monotonic() - begin, resident(broker) - before
+    sock.close()
+    broker.kill()
+    begin = time.monotonic()
+    broker.start()
+    sock = find_coordinator(broker)
+    expect_equal(offsets_of(sock, names, topic), list(range(count)), "offsets after the restart")
+    back = time.monotonic() - begin
+    answers = exchange(sock, [heartbeat(n, m[1], m[3]) for n, m in zip(names, members)])
+    expect(all(error_of(a) == 0 for a in answers), "Heartbeat after the restart")
+    sock.close()
+    print(f"        made in {took:.1f} s, {grown / count:.0f} bytes each; every offset is there {back:.2f} s after "
+          "kill -9", flush=True)
+    expect(grown <= 64 * MIB, f"{grown / MIB:.0f} MiB for 10,000 groups")
+
+
+# ---- many members
+
+class Members:
+    """All members of one group, many on a connection."""
+
+    def __init__(self, broker, count):
+        self.group, self.generation = "limits", -1
+        self.socks = [frames.connect(broker.port, 120, source=f"127.0.0.{2 + i % 8}")
+                      for i in range((count + PER_CONNECTION - 1) // PER_CONNECTION)]
+        self.ids = [[""] * min(PER_CONNECTION, count - i * PER_CONNECTION) for i in range(len(self.socks))]
+
+    def each(self, request):
+        """request(id) of everybody at once; answers by connection."""
+        for sock, ids in zip(self.socks, self.ids):
+            sock.sendall(b"".join(request(i) for i in ids))
+        return [[frames.reply(sock) for _ in ids] for sock, ids in zip(self.socks, self.ids)]
+
+    def join(self, metadata):
+        answers = [[joined(a) for a in some] for some in self.each(lambda i: join(self.group, i, metadata))]
+        flat = [a for some in answers for a in some]
+        expect(all(a[0] == 0 for a in flat), f"JoinGroup: error {[a[0] for a in flat if a[0] != 0][:3]}")
+        expect_equal({a[1] for a in flat}, {max(a[1] for a in flat)}, "generations told")
+        expect(flat[0][1] > self.generation, f"generation {flat[0][1]} after {self.generation}")
+        self.generation = flat[0][1]
+        self.ids = [[a[3] for a in some] for some in answers]
+        leaders = [a for a in flat if a[2]]
+        expect_equal(len(leaders), 1, "leaders")
+        expect_equal(sorted(leaders[0][4]), sorted(i for some in self.ids for i in some), "members told to the leader")
+        self.leader, self.told = leaders[0][3], leaders[0][4]
+
+    def sync(self):
+        answers = self.each(lambda i: sync(self.group, self.generation, i, self.told if i == self.leader else ()))
+        for answer in (a for some in answers for a in some):
+            expect_equal((error_of(answer), answer[-len(PART):]), (0, PART), "SyncGroup")
+
+    def beat(self):
+        answers = self.each(lambda i: heartbeat(self.group, self.generation, i))
+        expect_equal({error_of(a) for some in answers for a in some}, {0}, "Heartbeat")
+
+    def close(self):
+        for sock in self.socks:
+            sock.close()
+
+
+def rebalances(broker, count, most_mib, worst_seconds):
+    find_coordinator(broker).close()
+    members = Members(broker, count)
+    with Attack(broker, most_mib) as attack:
+        began = time.monotonic()
+        for generation in range(3):
+            members.join(METADATA + bytes([generation]))
+            members.sync()
+            members.beat()
+            attack.look()
+        took = time.monotonic() - began
+    members.close()
+    print(f"        {count} members, 3 generations in {took:.1f} s", flush=True)
+    expect(attack.client.worst <= worst_seconds, f"a healthy client waited {attack.client.worst:.2f} s")
+
+
+@case("limits", "a group of 1,000 members rebalances: nobody beside it waits for that",
+      timeout=120, settings=("group.initial.rebalance.delay.ms=1000",))
+def rebalance_of_1000(broker):
+    rebalances(broker, 1000, 64, 1.0)
+
+
+@case("limits", "a group of 10,000 members rebalances", timeout=240, settings=("group.initial.rebalance.delay.ms=5000",))
+def rebalance_of_10000(broker):
+    rebalances(broker, 10000, 256, 3.0)
