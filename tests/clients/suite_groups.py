@@ -157,6 +157,36 @@ def static_confluent(broker):
     static_members(broker, "static-confluent", python(current))
 
 
+def full(broker, word, command):
+    """The third of a group of two is told so, in its client's words, and nobody else notices."""
+    group = Group(broker, word, command)
+    try:
+        group.send(5)
+        a, b = group.start(), group.start()
+        group.wait_for_owners(a, b)
+        rebalances = a.rebalances, b.rebalances
+        third = group.start()
+        until(lambda: any("max" in line.lower() and "size" in line.lower() for line in third.errors),
+              "the third was not told that the group is full", members=group.members)
+        group.send(5)
+        group.wait_for_records()
+        group.wait_for_commits()
+        group.expect_once()
+        expect_equal((third.owned, a.rebalances, b.rebalances), (set(), *rebalances), "owned, rebalances")
+    finally:
+        group.remove()
+
+
+@case("groups", "java: group.max.size", timeout=120, settings=("group.max.size=2",))
+def full_java(broker):
+    full(broker, "full-java", java(CURRENT))
+
+
+@case("groups", "confluent: group.max.size", timeout=120, settings=("group.max.size=2",))
+def full_confluent(broker):
+    full(broker, "full-confluent", python(current))
+
+
 @case("groups", "one group of kcat, confluent and java, and a second group beside it", timeout=120)
 def mixed(broker):
     """What they have in common is the range assignor."""

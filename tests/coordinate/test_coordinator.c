@@ -250,6 +250,46 @@ Test(coordinator, the_log_is_rewritten)
     rig_stop();
 }
 
+static void on_written(struct rl_partition_append *call)
+{
+    cr_assert_eq(call->status, RL_OK);
+    rig.answers++;
+}
+
+/* What a killed process wrote and did not sync is told of when it is on stable storage. */
+Test(coordinator, what_is_read_is_synced)
+{
+    const struct rl_committed_offset offset = { .offset = 77, .leader_epoch = -1, .metadata = text(""),
+                                                .expire_ms = -1 };
+    struct rl_text key = { 0 }, value = { 0 };
+    struct rl_batch_writer writer = { 0 };
+    struct rl_groups *groups;
+    struct rl_batch batch;
+    rig_start();
+    rl_group_record_offset_key(&key, text("g"), text("t"), 0);
+    rl_group_record_offset_value(&value, &offset);
+    rl_batch_writer_add(&writer, 1, rl_text_slice(&key), rl_text_slice(&value));
+    struct rl_buffer *buffer = rl_batch_writer_finish(&writer, rig.shard->index, &batch);
+    struct rl_partition *p = partition_of("g");
+    struct rl_partition_append call = { .batch = &batch, .buffer = buffer, .acks = 1, .done = on_written };
+    cr_assert_eq(rl_partition_append(p, &call), RL_OK);
+    settle();
+    cr_assert_eq(rig.answers, 1);
+    cr_assert_lt(rl_log_flushed_offset(p->log), p->high_watermark);
+    rl_partition_raise_epoch(p, ++rig.topic.leader_epoch);
+    while (rl_coordinator_find(rig.shard, text("g"), &groups) == RL_GROUP_LOADING) {
+        rl_mem_advance(rig.mem, 1000000);
+        settle();
+    }
+    cr_assert_eq(committed("g", 0), 77);
+    cr_assert_eq(rl_log_flushed_offset(p->log), p->high_watermark);
+    rl_buffer_unref(buffer);
+    rl_batch_writer_done(&writer);
+    rl_text_done(&key);
+    rl_text_done(&value);
+    rig_stop();
+}
+
 /* A stop empties memory: with a rewrite due, or amid one, nothing may be deleted because of that. */
 Test(coordinator, a_stop_in_the_time_of_a_rewrite)
 {
