@@ -2,6 +2,7 @@
 
 A member program is started with the broker's address, a topic, a group and options, commits what it
 has read, closes on SIGTERM, and prints
+    generation 7            of the group, where the library tells it
     assigned 0 1 2          the partitions it owns now, after each change
     record 1 17 text        partition, offset, value
     closed                  it has left the group
@@ -41,6 +42,7 @@ class Member:
         self.name = name
         self.owned, self.rebalances, self.fenced, self.closed = set(), 0, False, False
         self.records, self.errors = [], []          # (partition, offset, value)
+        self.generation = None
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, preexec_fn=die_with_parent)
         self.threads = [threading.Thread(target=self.read, args=(stream, take), daemon=True)
@@ -58,6 +60,8 @@ class Member:
         word, _, rest = line.partition(" ")
         if word == "assigned":
             self.owned, self.rebalances = {int(p) for p in rest.split()}, self.rebalances + 1
+        elif word == "generation":
+            self.generation = int(rest)
         elif word == "record":
             partition, offset, value = rest.split(" ", 2)
             self.records.append((int(partition), int(offset), value))

@@ -6,8 +6,9 @@ the broker.  The programs: group_members.py.
 """
 import os
 
-from group_members import PARTITIONS, SESSION_MS, Group, until
+from group_members import PARTITIONS, SESSION_MS, Group, Member, until
 from harness import HERE, case, expect, expect_equal
+import suite_librdkafka
 from suite_java import CURRENT, OLD, java_command
 from suite_node import node_command
 from suite_python import DEBIAN, current
@@ -28,6 +29,11 @@ def python(interpreter):
     return command
 
 
+def librdkafka(broker, topic, group, **options):
+    return [suite_librdkafka.program("rdkafka_member"), broker.address, topic, group,
+            *(f"{k}={v}" for k, v in options.items())]
+
+
 def java(version):
     def command(broker, topic, group, **options):
         return java_command("GroupMember", broker.address, topic, group,
@@ -36,8 +42,8 @@ def java(version):
 
 
 def node(program):
-    def command(broker, topic, group, **_options):
-        return node_command(program, broker.address, topic, group)
+    def command(broker, topic, group, **options):
+        return node_command(program, broker.address, topic, group, *(f"{k}={v}" for k, v in options.items()))
     return command
 
 
@@ -109,6 +115,7 @@ def client(word, command, once=False, gives_up=False, **options):
 
 
 client("kcat", kcat, gives_up=True)
+client("librdkafka", librdkafka)
 client("python", python(lambda: DEBIAN))
 client("confluent", python(current), protocol="range")
 client("confluent", python(current), protocol="cooperative-sticky")
@@ -187,26 +194,47 @@ def full_confluent(broker):
     full(broker, "full-confluent", python(current))
 
 
-@case("groups", "one group of kcat, confluent and java, and a second group beside it", timeout=120)
+# Every library, and the assignor that all of them have or take from outside.
+EVERYBODY = [(kcat, {}), (librdkafka, {"protocol": "range"}), (python(lambda: DEBIAN), {"protocol": "range"}),
+             (python(current), {"protocol": "range"}), (java(CURRENT), {"protocol": "range"}),
+             (java(OLD), {"protocol": "range"}), (node("kafkajs_member.js"), {"protocol": "range"}),
+             (node("platformatic_member.js"), {"protocol": "range"})]
+
+
+def alone(broker, topic, *which):
+    """A single consumer: by partition and offset, in no group."""
+    return Member(f"alone {' '.join(which)}", ["kcat", "-b", broker.address, "-C", "-u", "-o", "beginning", "-t", topic,
+                                               *which, "-f", "record %p %o %s\\n"])
+
+
+@case("groups", "one topic: a group of every library, two more groups, single consumers; each sees every record",
+      timeout=150)
 def mixed(broker):
-    """What they have in common is the range assignor."""
-    group = Group(broker, "mixed", None)
+    group = Group(broker, "mixed", None, partitions=len(EVERYBODY))
+    beside = [Group(broker, "beside", command, topic=group.topic, partitions=group.partitions)
+              for command in (java(CURRENT), node("kafkajs_member.js"))]
+    single = [alone(broker, group.topic), alone(broker, group.topic, "-p", "3")]
     try:
-        for command, options in ((kcat, {}), (python(current), {"protocol": "range"}),
-                                 (java(CURRENT), {"protocol": "range"})):
+        for command, options in EVERYBODY:
             group.command = command
             group.start(**options)
+        for other in beside:
+            other.start()
         group.wait_for_owners(*group.members)
-        beside = Group(broker, "beside", java(CURRENT), topic=group.topic)
-        beside.start(protocol="range")
-        try:
-            group.send(20)
-            beside.ends = group.ends
-            for one in (group, beside):
-                one.wait_for_records()
-                one.wait_for_commits()
-                one.expect_once()
-        finally:
-            beside.remove()
+        for other in beside:
+            other.wait_for_owners(*other.members)
+        group.send(20)
+        for one in (group, *beside):
+            one.ends = group.ends
+            one.wait_for_records()
+            one.wait_for_commits()
+            one.expect_once()
+        expect(all(len(m.records) == 20 for m in group.members), "not everybody has read its partition")
+        for member, wanted in zip(single, (group.wanted(), [(3, o) for o in range(20)])):
+            until(lambda m=member, w=wanted: sorted(r[:2] for r in m.records) == w, "a single consumer missed records",
+                  members=[member])
     finally:
-        group.remove()
+        for one in (group, *beside):
+            one.remove()
+        for member in single:
+            member.remove()

@@ -4,17 +4,14 @@ import shlex
 
 from harness import BUILD, HERE, checks_by_program, new_topic, run
 
-SOURCE = os.path.join(HERE, "librdkafka", "rdkafka_client.c")
-PROGRAM = os.path.join(BUILD, "rdkafka_client")
-
-
-def program():
-    if not os.path.exists(PROGRAM) or os.path.getmtime(PROGRAM) < os.path.getmtime(SOURCE):
+def program(name="rdkafka_client"):
+    """The program made of librdkafka/NAME.c."""
+    source, made = os.path.join(HERE, "librdkafka", f"{name}.c"), os.path.join(BUILD, name)
+    if not os.path.exists(made) or os.path.getmtime(made) < os.path.getmtime(source):
         os.makedirs(BUILD, exist_ok=True)
         flags = run(["pkg-config", "--cflags", "--libs", "rdkafka"]).stdout.decode()
-        run(["cc", "-std=gnu17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", SOURCE, "-o", PROGRAM,
-             *shlex.split(flags)])
-    return PROGRAM
+        run(["cc", "-std=gnu17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", source, "-o", made, *shlex.split(flags)])
+    return made
 
 
 checks_by_program("librdkafka", [

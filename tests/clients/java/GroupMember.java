@@ -39,6 +39,7 @@ public class GroupMember {
     }
 
     static void tell(Consumer<?, ?> consumer) {
+        say("generation " + consumer.groupMetadata().generationId());
         say("assigned " + consumer.assignment().stream().map(t -> "" + t.partition()).sorted()
             .collect(Collectors.joining(" ")));
     }
@@ -49,7 +50,7 @@ public class GroupMember {
             return true;
         } catch (FencedInstanceIdException error) {
             throw error;
-        } catch (RetriableException | CommitFailedException error) {
+        } catch (RetriableException | CommitFailedException | RebalanceInProgressException error) {
             System.err.println("commit: " + error);
             return false;
         }

@@ -1,21 +1,26 @@
 """tests/clients/python/group_member.py — a member of a consumer group (../group_members.py).
 
-  group_member.py HOST:PORT TOPIC GROUP [protocol=ASSIGNOR] [instance=ID] [session=MS]
+  group_member.py HOST:PORT TOPIC GROUP [protocol=ASSIGNOR] [instance=ID] [session=MS] [generations=1]
 
+With generations=1 the standard output has librdkafka's own words as well, which tell the generation.
 Commits each batch at once.  Works with Debian's old confluent-kafka and with a current one.
 """
+import os
 import signal
 import sys
+import time
 
 import confluent_kafka as ck
 
 ADDRESS, TOPIC, GROUP = sys.argv[1:4]
 OPTIONS = dict(word.split("=", 1) for word in sys.argv[4:])
+COMMIT_SECONDS = 0.5            # at the latest
 running = True
 
 
 def say(*words):
-    print(*words, flush=True)
+    sys.stdout.write(" ".join(map(str, words)) + "\n")      # one write: librdkafka writes there too
+    sys.stdout.flush()
 
 
 def on_term(_signal, _frame):
@@ -28,6 +33,9 @@ def settings():
              "auto.offset.reset": "earliest", "session.timeout.ms": int(OPTIONS.get("session", 6000)),
              "heartbeat.interval.ms": 500, "reconnect.backoff.max.ms": 500,
              "partition.assignment.strategy": OPTIONS.get("protocol", "range")}
+    if "generations" in OPTIONS:
+        os.dup2(1, 2)               # one stream, so that what is told stays in order
+        found["debug"] = "cgrp"
     if "instance" in OPTIONS:
         found["group.instance.id"] = OPTIONS["instance"]
     return found
@@ -44,18 +52,22 @@ def commit(consumer):
 def main():
     signal.signal(signal.SIGTERM, on_term)
     consumer = ck.Consumer(settings())
-    consumer.subscribe([TOPIC])
-    owned, unsaved = None, False
+    owned, unsaved, saved_at = None, False, 0
+    if "generations" in OPTIONS:    # within the callback: no later generation can come before it
+        consumer.subscribe([TOPIC], on_assign=lambda _, new: say("assigned", *(p.partition for p in new)),
+                           on_revoke=lambda *_: say("assigned"))
+    else:
+        consumer.subscribe([TOPIC])
     while running:
         message = consumer.poll(0.1)
         now = sorted(p.partition for p in consumer.assignment())
-        if now != owned:
-            owned = now
-            say("assigned", *owned)
+        if now != owned and "generations" not in OPTIONS:
+            say("assigned", *now)
+        owned = now
+        if unsaved and (message is None or time.monotonic() > saved_at + COMMIT_SECONDS):
+            commit(consumer)
+            unsaved, saved_at = False, time.monotonic()
         if message is None:
-            if unsaved:
-                commit(consumer)
-            unsaved = False
             continue
         if message.error():
             if message.error().code() == ck.KafkaError._FATAL or message.error().fatal():
