@@ -17,7 +17,7 @@ struct describe_member {
 
 struct describe_group {
     struct rl_group_item item;
-    bool found;
+    bool found, is_other;               /* of the consumer protocol: as if it was not there */
     enum rl_group_state state;
     struct rl_slice protocol_type, protocol;
     struct describe_member *members;
@@ -80,8 +80,10 @@ static void describe(struct describe_group *d, const struct rl_group *group)
 static void describe_one(struct rl_group_item *item, struct rl_groups *groups)
 {
     const struct rl_group *group = rl_groups_find(groups, item->group_id);
-    if (group != NULL)
-        describe(RL_CONTAINER_OF(item, struct describe_group, item), group);
+    struct describe_group *d = RL_CONTAINER_OF(item, struct describe_group, item);
+    d->is_other = group != NULL && group->consumer != NULL;
+    if (group != NULL && !d->is_other)
+        describe(d, group);
     rl_group_item_done(item);
 }
 
@@ -92,13 +94,14 @@ static void describe_run(struct rl_scatter_call *call)
 
 /* ---- on the connection's shard ---- */
 
-static bool answer_missing(struct rl_request *request, struct rl_describe_groups_response_group *to)
+static bool answer_missing(struct rl_request *request, bool is_other, struct rl_describe_groups_response_group *to)
 {
     to->group_state = rl_slice_of_string("Dead");
     if (request->api_version < NOT_FOUND_SINCE)
         return true;
     to->error_code = RL_KAFKA_GROUP_ID_NOT_FOUND;
-    return rl_request_printf(request, &to->error_message, "Group %.*s not found.", (int)to->group_id.bytes,
+    return rl_request_printf(request, &to->error_message, is_other ? "Group %.*s is not a classic group."
+                                                                   : "Group %.*s not found.", (int)to->group_id.bytes,
                              (const char *)to->group_id.data);
 }
 
@@ -140,7 +143,7 @@ static bool answer(struct describe_groups *g, struct rl_describe_groups_response
         groups[i].error_code = rl_kafka_error_of_group(d->item.error);
         if (d->item.error != RL_GROUP_OK)
             continue;
-        if (!(d->found ? answer_found(request, d, &groups[i]) : answer_missing(request, &groups[i])))
+        if (!(d->found ? answer_found(request, d, &groups[i]) : answer_missing(request, d->is_other, &groups[i])))
             return false;
         if (g->operations && groups[i].error_code == 0)
             groups[i].authorized_operations = GROUP_OPERATIONS;

@@ -4,6 +4,7 @@
  * While a shard still reads its groups the answer is COORDINATOR_LOAD_IN_PROGRESS. */
 #include "broker/broker.h"
 #include "broker/group_scatter.h"
+#include "coordinate/consumer_group.h"
 #include "coordinate/coordinator.h"
 #include "coordinate/owned.h"
 #include "core/memory.h"
@@ -12,7 +13,7 @@
 
 struct listed_group {
     struct rl_slice id, protocol_type;
-    enum rl_group_state state;
+    const char *state, *type;
 };
 
 struct list_shard {
@@ -50,8 +51,11 @@ static void list_shard(struct rl_shard *shard, struct list_shard *to)
     for (struct rl_groups *groups; (groups = rl_coordinator_next(shard, &at)) != NULL;)
         RL_LIST_EACH(node, &groups->list) {
             const struct rl_group *group = RL_LIST_ENTRY(node, struct rl_group, link);
-            *listed++ = (struct listed_group){ .id = rl_slice_pack(&text, group->id), .state = group->state,
-                                               .protocol_type = rl_slice_pack(&text, group->protocol_type) };
+            *listed++ = (struct listed_group){
+                .id = rl_slice_pack(&text, group->id), .type = group->consumer != NULL ? "consumer" : "classic",
+                .state = group->consumer != NULL ? rl_consumer_group_state_name(rl_consumer_group_state(group))
+                                                 : rl_group_state_name(group->state),
+                .protocol_type = rl_slice_pack(&text, group->protocol_type) };
         }
 }
 
@@ -93,20 +97,18 @@ static bool answer(struct list_groups *l, struct rl_list_groups_response *respon
     if (groups == NULL)
         return false;
     response->groups = groups;
-    if (!passes(l->asked->types_filter, l->asked->types_filter_count, "classic"))
-        return true;
     for (uint32_t i = 0; i < l->shard_count; i++)
         for (uint32_t k = 0; k < l->shards[i].count; k++) {
             const struct listed_group *from = &l->shards[i].groups[k];
-            const char *state = rl_group_state_name(from->state);
-            if (!passes(l->asked->states_filter, l->asked->states_filter_count, state))
+            if (!passes(l->asked->types_filter, l->asked->types_filter_count, from->type) ||
+                !passes(l->asked->states_filter, l->asked->states_filter_count, from->state))
                 continue;
             struct rl_list_groups_response_group *to = &groups[response->groups_count++];
             rl_list_groups_response_group_init(to);
             to->group_id = from->id;
             to->protocol_type = from->protocol_type;
-            to->group_state = rl_slice_of_string(state);
-            to->group_type = rl_slice_of_string("classic");
+            to->group_state = rl_slice_of_string(from->state);
+            to->group_type = rl_slice_of_string(from->type);
         }
     return true;
 }

@@ -33,7 +33,9 @@ struct offset_fetch {
 
 static void fetch_one(struct rl_group_item *item, struct rl_groups *groups)
 {
-    rl_groups_fetch_offsets(groups, &RL_CONTAINER_OF(item, struct fetch_group, item)->fetch);
+    struct rl_offset_fetch *fetch = &RL_CONTAINER_OF(item, struct fetch_group, item)->fetch;
+    rl_groups_fetch_offsets(groups, fetch);
+    item->error = fetch->error;
     rl_group_item_done(item);
 }
 
@@ -192,6 +194,7 @@ static bool take_one_group(struct rl_request *request, struct offset_fetch *f)
 {
     struct fetch_group *g = &f->groups[0];
     g->item.group_id = g->fetch.group_id = f->asked->group_id;
+    g->fetch.member_epoch = -1;
     g->fetch.all = f->asked->topics_count < 0;
     g->fetch.topic_count = g->fetch.all ? 0 : (uint32_t)f->asked->topics_count;
     g->fetch.topics = rl_request_alloc(request, g->fetch.topic_count, sizeof *g->fetch.topics);
@@ -220,6 +223,8 @@ static bool take_group(struct rl_request *request, struct offset_fetch *f, struc
                        const struct rl_offset_fetch_request_group *asked)
 {
     g->item.group_id = g->fetch.group_id = asked->group_id;
+    g->fetch.member_id = asked->member_id;
+    g->fetch.member_epoch = asked->member_epoch;
     g->fetch.all = asked->topics_count < 0;
     g->fetch.topic_count = g->fetch.all ? 0 : (uint32_t)asked->topics_count;
     g->fetch.topics = rl_request_alloc(request, g->fetch.topic_count, sizeof *g->fetch.topics);

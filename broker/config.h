@@ -95,6 +95,14 @@ struct rl_config {
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_min_session_timeout_ms, group_max_session_timeout_ms;
     int32_t group_max_size;
+    int32_t group_consumer_session_timeout_ms, group_consumer_min_session_timeout_ms,
+            group_consumer_max_session_timeout_ms;
+    int32_t group_consumer_heartbeat_interval_ms, group_consumer_min_heartbeat_interval_ms,
+            group_consumer_max_heartbeat_interval_ms;
+    int32_t group_consumer_assignment_interval_ms, group_consumer_min_assignment_interval_ms,
+            group_consumer_max_assignment_interval_ms;
+    int32_t group_consumer_max_size;
+    const char *group_consumer_assignors;               /* "uniform,range" */
     int32_t offset_metadata_max_bytes;
     int32_t offsets_retention_minutes;
     int32_t offsets_topic_num_partitions, offsets_topic_segment_bytes;

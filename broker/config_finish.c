@@ -247,6 +247,16 @@ static const struct {
     FIELD("queued.max.request.bytes", queued_max_request_bytes),
     FIELD("connections.max.idle.ms", connections_max_idle_ms),
     FIELD("log.retention.check.interval.ms", log_retention_check_interval_ms),
+    FIELD("group.consumer.assignment.interval.ms", group_consumer_assignment_interval_ms),
+    FIELD("group.consumer.heartbeat.interval.ms", group_consumer_heartbeat_interval_ms),
+    FIELD("group.consumer.max.assignment.interval.ms", group_consumer_max_assignment_interval_ms),
+    FIELD("group.consumer.max.heartbeat.interval.ms", group_consumer_max_heartbeat_interval_ms),
+    FIELD("group.consumer.max.session.timeout.ms", group_consumer_max_session_timeout_ms),
+    FIELD("group.consumer.max.size", group_consumer_max_size),
+    FIELD("group.consumer.min.assignment.interval.ms", group_consumer_min_assignment_interval_ms),
+    FIELD("group.consumer.min.heartbeat.interval.ms", group_consumer_min_heartbeat_interval_ms),
+    FIELD("group.consumer.min.session.timeout.ms", group_consumer_min_session_timeout_ms),
+    FIELD("group.consumer.session.timeout.ms", group_consumer_session_timeout_ms),
     FIELD("group.initial.rebalance.delay.ms", group_initial_rebalance_delay_ms),
     FIELD("group.max.session.timeout.ms", group_max_session_timeout_ms),
     FIELD("group.max.size", group_max_size),
@@ -297,6 +307,32 @@ static void finish_request_memory(struct rl_config *config)
                       (long long)least);
 }
 
+/* A setting of groups must lie between the limits that are set for it. */
+static void finish_group_limits(struct rl_config *config, const char *name, int32_t value, int32_t min, int32_t max)
+{
+    if (value < min)
+        rl_config_say(&config->errors, "group.consumer.%s must be greater than or equal to group.consumer.min.%s", name, name);
+    if (value > max)
+        rl_config_say(&config->errors, "group.consumer.%s must be less than or equal to group.consumer.max.%s", name, name);
+}
+
+static void finish_groups(struct rl_config *config)
+{
+    config->group_consumer_assignors = text_of(config, "group.consumer.assignors");
+    finish_group_limits(config, "heartbeat.interval.ms", config->group_consumer_heartbeat_interval_ms,
+                        config->group_consumer_min_heartbeat_interval_ms,
+                        config->group_consumer_max_heartbeat_interval_ms);
+    finish_group_limits(config, "session.timeout.ms", config->group_consumer_session_timeout_ms,
+                        config->group_consumer_min_session_timeout_ms,
+                        config->group_consumer_max_session_timeout_ms);
+    finish_group_limits(config, "assignment.interval.ms", config->group_consumer_assignment_interval_ms,
+                        config->group_consumer_min_assignment_interval_ms,
+                        config->group_consumer_max_assignment_interval_ms);
+    if (config->group_consumer_heartbeat_interval_ms >= config->group_consumer_session_timeout_ms)
+        rl_config_say(&config->errors, "group.consumer.heartbeat.interval.ms must be less than "
+                      "group.consumer.session.timeout.ms");
+}
+
 static void fill_fields(struct rl_config *config)
 {
     for (size_t i = 0; i < RL_ARRAY_COUNT(typed_fields); i++)
@@ -309,6 +345,7 @@ static void fill_fields(struct rl_config *config)
         RL_MIN(config->offsets_retention_check_interval_ms, RL_CONFIG_TIME_MS_MAX);
     config->max_connections_per_ip_overrides = text_of(config, "max.connections.per.ip.overrides");
     finish_request_memory(config);
+    finish_groups(config);
     const char *rack = text_of(config, "broker.rack");
     config->broker_rack = rack != NULL && rack[0] != '\0' ? rack : NULL;
     rl_status status = rl_send_path_parse(text_of(config, "ringlog.fetch.path"), &config->fetch_path);

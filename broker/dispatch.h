@@ -45,6 +45,8 @@ void rl_api_heartbeat(struct rl_request *request, const void *message);
 void rl_api_leave_group(struct rl_request *request, const void *message);
 void rl_api_offset_commit(struct rl_request *request, const void *message);
 void rl_api_offset_fetch(struct rl_request *request, const void *message);
+void rl_api_consumer_group_heartbeat(struct rl_request *request, const void *message);
+void rl_api_consumer_group_describe(struct rl_request *request, const void *message);
 void rl_api_describe_groups(struct rl_request *request, const void *message);
 void rl_api_list_groups(struct rl_request *request, const void *message);
 void rl_api_delete_groups(struct rl_request *request, const void *message);

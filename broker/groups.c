@@ -4,6 +4,15 @@
 
 #define CHECK_INTERVAL_MS_MAX ((int64_t)366 * 86400 * 1000)
 
+/* The names of a checked list, at most one of each. */
+static const char *const *assignors(const char *list)
+{
+    static const char *const both[] = { "uniform", "range", NULL }, *const other[] = { "range", "uniform", NULL };
+    if (strchr(list, ',') != NULL)
+        return strncmp(list, "uniform", 7) == 0 ? both : other;
+    return strcmp(list, "uniform") == 0 ? other + 1 : both + 1;
+}
+
 rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config)
 {
     return rl_coordinator_start(shard, &(struct rl_coordinator_options){
@@ -12,6 +21,10 @@ rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config
             .session_timeout_max_ms = config->group_max_session_timeout_ms,
             .size_max = config->group_max_size,
             .initial_rebalance_delay_ms = RL_MAX(config->group_initial_rebalance_delay_ms, 0),
+            .consumer_session_timeout_ms = config->group_consumer_session_timeout_ms,
+            .consumer_heartbeat_interval_ms = config->group_consumer_heartbeat_interval_ms,
+            .consumer_size_max = config->group_consumer_max_size,
+            .assignors = assignors(config->group_consumer_assignors),
         },
         .offsets_retention_ms = config->offsets_retention_minutes * (int64_t)60000,
         .check_interval_ms = RL_MIN(config->offsets_retention_check_interval_ms, CHECK_INTERVAL_MS_MAX),

@@ -5,6 +5,7 @@
  * goes on from there, every member with a fresh session.
  * Failures: a group that is dropped answers everybody who waits, and stays in memory until the
  * writes that name it have come back. */
+#include "coordinate/consumer_group_internal.h"
 #include "coordinate/group_internal.h"
 #include "coordinate/owned.h"
 #include "core/text.h"
@@ -85,6 +86,13 @@ void rl_group_release(struct rl_group *group)
         group_free(group);
 }
 
+static void remove_all_pending(struct rl_group *group)
+{
+    uint32_t at = 0;
+    for (struct rl_pending_member *pending; (pending = rl_table_next(&group->pending, &at)) != NULL; at = 0)
+        rl_group_remove_pending(pending);
+}
+
 /* Everything but its identity. */
 static void group_clear(struct rl_group *group, enum rl_group_error error)
 {
@@ -93,9 +101,8 @@ static void group_clear(struct rl_group *group, enum rl_group_error error)
     rl_timer_stop(shard, &group->sync_timer);
     for (struct rl_list *node; (node = rl_list_first(&group->members)) != NULL;)
         rl_group_remove_member(RL_LIST_ENTRY(node, struct rl_group_member, link), error);
-    uint32_t at = 0;
-    for (struct rl_pending_member *pending; (pending = rl_table_next(&group->pending, &at)) != NULL; at = 0)
-        rl_group_remove_pending(pending);
+    rl_consumer_group_end(group, error);
+    remove_all_pending(group);
     rl_group_forget_subscriptions(group);
     rl_committed_offsets_done(&group->offsets);
     rl_owned_free(&group->protocol_type);
@@ -117,9 +124,15 @@ void rl_group_drop(struct rl_group *group, enum rl_group_error error)
         group_free(group);
 }
 
+bool rl_group_is_empty(const struct rl_group *group)
+{
+    return group->consumer != NULL ? rl_list_empty(&group->consumer->members) : group->state == RL_GROUP_EMPTY;
+}
+
 void rl_group_drop_if_unused(struct rl_group *group)
 {
-    if (group->generation == 0 && group->state == RL_GROUP_EMPTY && group->busy == 0 &&
+    bool stored = group->consumer != NULL && (group->consumer->is_stored || !rl_group_is_empty(group));
+    if (!stored && group->generation == 0 && group->state == RL_GROUP_EMPTY && group->busy == 0 &&
         group->offsets.count == 0 && rl_table_count(&group->pending) == 0)
         rl_group_drop(group, RL_GROUP_UNKNOWN_MEMBER);
 }
@@ -213,6 +226,8 @@ bool rl_group_uses_consumer_protocol(const struct rl_group *group)
 
 bool rl_group_is_subscribed(const struct rl_group *group, struct rl_slice topic)
 {
+    if (group->consumer != NULL)
+        return rl_consumer_group_reads(group, topic);
     if (!group->subscriptions_known)
         return rl_group_uses_consumer_protocol(group);
     return rl_table_find(&group->subscribed, topic) != NULL;
@@ -222,6 +237,10 @@ bool rl_group_is_subscribed(const struct rl_group *group, struct rl_slice topic)
 
 void rl_group_store(struct rl_group *group)
 {
+    if (group->consumer != NULL) {
+        rl_consumer_group_store(group);
+        return;
+    }
     struct rl_text key = { 0 }, value = { 0 };
     struct rl_group_record_value head = {
         .protocol_type = group->protocol_type.data != NULL ? group->protocol_type : rl_slice_of("", 0),
@@ -250,6 +269,10 @@ void rl_group_store(struct rl_group *group)
 
 void rl_group_store_tombstone(struct rl_group *group)
 {
+    if (group->consumer != NULL) {
+        rl_consumer_group_store_tombstone(group);
+        return;
+    }
     struct rl_text key = { 0 };
     rl_group_record_group_key(&key, group->id);
     group->groups->store->add(group->groups->store, rl_text_slice(&key), (struct rl_slice){ 0 });
@@ -278,6 +301,8 @@ static void restore_member(struct rl_group *group, const struct rl_group_record_
 
 void rl_group_begin_sessions(struct rl_group *group)
 {
+    if (group->consumer != NULL)
+        rl_consumer_group_begin_sessions(group);
     RL_LIST_EACH(node, &group->members) {
         struct rl_group_member *member = RL_LIST_ENTRY(node, struct rl_group_member, link);
         rl_group_start_session(member, member->session_timeout_ms);
@@ -287,6 +312,7 @@ void rl_group_begin_sessions(struct rl_group *group)
 /* As before its first member. */
 static void reset(struct rl_group *group)
 {
+    rl_consumer_group_end(group, RL_GROUP_UNKNOWN_MEMBER);
     rl_timer_stop(group->groups->shard, &group->join_timer);
     rl_timer_stop(group->groups->shard, &group->sync_timer);
     for (struct rl_list *node; (node = rl_list_first(&group->members)) != NULL;)
@@ -297,6 +323,13 @@ static void reset(struct rl_group *group)
     group->state = group->previous_state = RL_GROUP_EMPTY;
     group->generation = 0;
     group->state_ms = -1;
+}
+
+void rl_group_clear_classic(struct rl_group *group)
+{
+    RL_ASSERT(group->state == RL_GROUP_EMPTY);
+    remove_all_pending(group);
+    reset(group);
 }
 
 rl_status rl_group_restore(struct rl_group *group, struct rl_group_record_value *value)

@@ -32,6 +32,10 @@ struct rl_group_limits {
     int32_t session_timeout_min_ms, session_timeout_max_ms;     /* group.min., group.max. */
     int32_t size_max;                   /* group.max.size */
     int32_t initial_rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
+    /* of the consumer protocol: group.consumer. */
+    int32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
+    int32_t consumer_size_max;
+    const char *const *assignors;       /* by preference, a NULL behind them */
 };
 
 /* A write to the log that keeps groups; memory is the caller's until done, which never runs inside
@@ -59,12 +63,16 @@ struct rl_group_answer {
     void (*done)(struct rl_group_answer *answer);
 };
 
+struct rl_image;
+struct rl_consumer_group;
+
 /* All groups of one partition of __consumer_offsets. */
 struct rl_groups {
     struct rl_shard *shard;
     const struct rl_group_limits *limits;
     struct rl_group_store *store;
     struct rl_list *answers;            /* calls answered, for the end of this turn */
+    const struct rl_image *(*image)(const struct rl_groups *groups);    /* NULL: the shard's */
     struct rl_table by_id;              /* struct rl_group */
     struct rl_list list;                /* the same, for walks in pieces: who was seen goes to the end */
 };
@@ -116,6 +124,7 @@ struct rl_group {
     struct rl_timer join_timer, sync_timer;
     bool subscriptions_known;           /* subscribed says what members read: */
     struct rl_table subscribed;         /* topic names, owned (struct rl_slice *) */
+    struct rl_consumer_group *consumer; /* consumer_group.h: it is of that protocol; then EMPTY, without members */
     struct rl_committed_offsets offsets;
     uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
     uint32_t removals;                  /* of offsets, since it was made */
@@ -143,8 +152,13 @@ void rl_group_drop_if_unused(struct rl_group *group);
 void rl_group_hold(struct rl_group *group);
 void rl_group_release(struct rl_group *group);
 
+/* Nobody is in it. */
+bool rl_group_is_empty(const struct rl_group *group);
 /* A loaded group is as this record says, its offsets apart.  value NULL: a tombstone.  Statuses of rl_group_record_next_member. */
 rl_status rl_group_restore(struct rl_group *group, struct rl_group_record_value *value);
+/* Groups are as this record of __consumer_offsets says, too: in the order in which they were written.
+ * Statuses of rl_group_record_read and rl_consumer_group_record_read. */
+rl_status rl_groups_restore_record(struct rl_groups *groups, struct rl_slice key, struct rl_slice value);
 /* Everything is loaded: members have their session timeout from now. */
 void rl_group_begin_sessions(struct rl_group *group);
 /* A record of what the group is now joins the next write; and a tombstone of it. */
@@ -156,7 +170,7 @@ bool rl_group_is_subscribed(const struct rl_group *group, struct rl_slice topic)
 struct rl_slice rl_group_member_metadata(const struct rl_group_member *member, struct rl_slice protocol);
 /* Its members are consumers (protocol type "consumer"). */
 bool rl_group_uses_consumer_protocol(const struct rl_group *group);
-/* Kafka's name of the state. */
+/* Kafka's name of a state of the classic protocol. */
 const char *rl_group_state_name(enum rl_group_state state);
 /* A member with these names: OK, UNKNOWN_MEMBER, FENCED_INSTANCE.  instance_id null: not told. */
 enum rl_group_error rl_group_check_member(const struct rl_group *group, struct rl_slice member_id,

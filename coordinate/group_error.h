@@ -21,6 +21,14 @@ enum rl_group_error {
     RL_GROUP_SUBSCRIBED_TO_TOPIC,
     RL_GROUP_METADATA_TOO_LARGE,
     RL_GROUP_COMMIT_TOO_LARGE,
+    RL_GROUP_INVALID_REQUEST,
+    RL_GROUP_FENCED_MEMBER_EPOCH,       /* the member must give up everything and join again (KIP-848) */
+    RL_GROUP_STALE_MEMBER_EPOCH,        /* the member is in another epoch by now */
+    RL_GROUP_UNRELEASED_INSTANCE,       /* another member has this instance id, and has not left */
+    RL_GROUP_UNSUPPORTED_ASSIGNOR,
+    RL_GROUP_INVALID_REGEX,
+    RL_GROUP_UNSUPPORTED_VERSION,       /* the request is older than the group's protocol */
+    RL_GROUP_INTERNAL,                  /* Kafka fails itself when it is asked this */
     RL_GROUP_ERRORS
 };
 

@@ -15,6 +15,8 @@ struct rl_pending_member {
 void rl_group_transition(struct rl_group *group, enum rl_group_state state);
 /* Queue the answer of a call. */
 void rl_group_answer(struct rl_group *group, struct rl_group_answer *answer);
+/* What only a group of the classic protocol has is forgotten; it is empty. */
+void rl_group_clear_classic(struct rl_group *group);
 struct rl_group_member *rl_group_find_member(const struct rl_group *group, struct rl_slice id);
 struct rl_pending_member *rl_group_find_pending(const struct rl_group *group, struct rl_slice id);
 void rl_group_add_pending(struct rl_group *group, struct rl_slice id, int32_t timeout_ms);

@@ -6,6 +6,7 @@
  * again with the same metadata, and any member that may have lost its answer, is told the current
  * generation.  The leader's joining always rebalances: so it asks for a new assignment.
  * Failures: see rl_group_error; nothing has changed then. */
+#include "coordinate/consumer_group.h"
 #include "coordinate/group_internal.h"
 #include "coordinate/owned.h"
 #include <stdio.h>
@@ -216,9 +217,27 @@ static bool has_room(const struct rl_group *group, const struct rl_group_join *j
     }
 }
 
+/* An empty group of the consumer protocol becomes one of this protocol when somebody joins it, not when
+ * he is only given an id. */
+static enum rl_group_error leave_consumer_protocol(struct rl_group *group, const struct rl_group_join *join)
+{
+    bool only_asks = join->member_id.bytes == 0 && join->instance_id.data == NULL && join->needs_member_id;
+    bool was_told = join->member_id.bytes == 0 || rl_group_find_pending(group, join->member_id) != NULL;
+    if (!rl_group_is_empty(group))
+        return RL_GROUP_INCONSISTENT_PROTOCOL;
+    if (join->protocol_type.bytes == 0 || join->protocol_count == 0)
+        return RL_GROUP_INCONSISTENT_PROTOCOL;
+    return only_asks || !was_told ? RL_GROUP_OK : rl_consumer_group_become_classic(group);
+}
+
 static void join_group(struct rl_group *group, struct rl_group_join *join)
 {
     struct rl_groups *groups = group->groups;
+    enum rl_group_error refused = group->consumer != NULL ? leave_consumer_protocol(group, join) : RL_GROUP_OK;
+    if (refused != RL_GROUP_OK) {
+        refuse(groups, join, refused);
+        return;
+    }
     if (!has_room(group, join)) {
         struct rl_group_member *member = rl_group_find_member(group, join->member_id);
         if (member != NULL)

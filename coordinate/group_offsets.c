@@ -5,6 +5,7 @@
  * Deletions take effect in memory at once; if they cannot be stored everything is read again.
  * Failures: see rl_group_error; a write that failed is NOT_AVAILABLE, and clients ask again. */
 #include "coordinate/group_offsets.h"
+#include "coordinate/consumer_group_internal.h"
 #include "coordinate/group_id.h"
 #include "coordinate/owned.h"
 #include "core/text.h"
@@ -27,9 +28,43 @@ static enum rl_group_error write_error(rl_status status)
 
 /* ---- commit ---- */
 
+/* May a member that is in a later epoch by now still commit this?  It has had the partition since
+ * before the epoch that it tells (KIP-1251). */
+static bool has_kept(const struct rl_consumer_member *member, const struct rl_offset_commit *commit,
+                     const struct rl_offset_commit_partition *partition)
+{
+    const struct rl_topic *topic = rl_image_find(rl_group_image(member->group), partition->topic);
+    const struct rl_partition_owner *owner = topic == NULL ? NULL :
+        rl_consumer_group_owner(member->group, (struct rl_topic_partition){ topic->id, partition->partition });
+    return owner != NULL && owner->member == member && owner->assignment_epoch <= commit->generation;
+}
+
+/* As the consumer protocol has it (KIP-848). */
+static enum rl_group_error check_consumer_commit(const struct rl_group *group, const struct rl_offset_commit *commit)
+{
+    enum rl_group_error stale = commit->knows_group_ids ? RL_GROUP_STALE_MEMBER_EPOCH : RL_GROUP_UNSUPPORTED_VERSION;
+    if (commit->generation < 0 && rl_group_is_empty(group))
+        return RL_GROUP_OK;
+    const struct rl_consumer_member *member = rl_consumer_group_find(group, commit->member_id);
+    if (member == NULL)
+        return RL_GROUP_UNKNOWN_MEMBER;
+    if (!commit->knows_group_ids)
+        return RL_GROUP_UNSUPPORTED_VERSION;
+    if (commit->generation == member->epoch)
+        return RL_GROUP_OK;
+    if (commit->generation > member->epoch || commit->generation < 0)
+        return stale;
+    for (uint32_t i = 0; i < commit->partition_count; i++)
+        if (!commit->partitions[i].refused && !has_kept(member, commit, &commit->partitions[i]))
+            return stale;
+    return RL_GROUP_OK;
+}
+
 /* May this commit be made now?  Kafka's rules for the classic protocol. */
 static enum rl_group_error check_commit(const struct rl_group *group, const struct rl_offset_commit *commit)
 {
+    if (group->consumer != NULL)
+        return check_consumer_commit(group, commit);
     bool names_member = commit->generation >= 0 || commit->member_id.bytes > 0 ||
                         commit->instance_id.data != NULL;
     if (commit->generation < 0 && group->state == RL_GROUP_EMPTY)
@@ -223,9 +258,25 @@ static void fetch_all(const struct rl_committed_offsets *offsets, struct rl_offs
     }
 }
 
+/* A member that asks tells its epoch, so that it hears nothing of a life that is over. */
+static enum rl_group_error check_fetch(const struct rl_group *group, const struct rl_offset_fetch *fetch)
+{
+    if (group == NULL || (fetch->member_id.data == NULL && fetch->member_epoch < 0))
+        return RL_GROUP_OK;
+    if (group->consumer == NULL)
+        return RL_GROUP_OK;
+    if (fetch->member_id.data == NULL)
+        return RL_GROUP_INTERNAL;
+    const struct rl_consumer_member *member = rl_consumer_group_find(group, fetch->member_id);
+    return member == NULL                        ? RL_GROUP_UNKNOWN_MEMBER
+         : member->epoch != fetch->member_epoch ? RL_GROUP_STALE_MEMBER_EPOCH
+                                                 : RL_GROUP_OK;
+}
+
 void rl_groups_fetch_offsets(struct rl_groups *groups, struct rl_offset_fetch *fetch)
 {
     const struct rl_group *group = rl_groups_find(groups, fetch->group_id);
+    fetch->error = check_fetch(group, fetch);
     struct rl_committed_offsets none;
     rl_committed_offsets_init(&none, 0);
     const struct rl_committed_offsets *offsets = group != NULL ? &group->offsets : &none;
@@ -274,7 +325,7 @@ void rl_groups_delete(struct rl_groups *groups, struct rl_group_delete *call)
 {
     struct rl_group *group = rl_groups_find(groups, call->group_id);
     call->error = group == NULL                  ? RL_GROUP_ID_NOT_FOUND
-                : group->state != RL_GROUP_EMPTY ? RL_GROUP_NOT_EMPTY
+                : !rl_group_is_empty(group)      ? RL_GROUP_NOT_EMPTY
                                                  : RL_GROUP_OK;
     if (call->error != RL_GROUP_OK) {
         answer(groups, &call->answer);
@@ -297,7 +348,7 @@ void rl_groups_delete_offsets(struct rl_groups *groups, struct rl_offset_delete 
     struct rl_group *group = rl_groups_find(groups, call->group_id);
     call->error = call->group_id.bytes == 0 ? RL_GROUP_INVALID_ID
                 : group == NULL             ? RL_GROUP_ID_NOT_FOUND
-                : group->state != RL_GROUP_EMPTY && !rl_group_uses_consumer_protocol(group) ? RL_GROUP_NOT_EMPTY
+                : !rl_group_is_empty(group) && !rl_group_uses_consumer_protocol(group) ? RL_GROUP_NOT_EMPTY
                                                                                             : RL_GROUP_OK;
     if (call->error != RL_GROUP_OK) {
         answer(groups, &call->answer);

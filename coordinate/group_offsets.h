@@ -48,6 +48,9 @@ struct rl_offset_fetch_topic {
 
 struct rl_offset_fetch {
     struct rl_slice group_id;
+    struct rl_slice member_id;          /* null: nobody of the group asks */
+    int32_t member_epoch;               /* < 0: not told */
+    enum rl_group_error error;          /* out: OK, UNKNOWN_MEMBER, STALE_MEMBER_EPOCH, INTERNAL */
     bool all;                           /* every topic there is: topics are made by the call */
     struct rl_offset_fetch_topic *topics;
     uint32_t topic_count;

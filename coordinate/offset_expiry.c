@@ -42,11 +42,13 @@ static bool retention_runs(const struct rl_group *group, const struct rl_slice t
     *ret_since_ms = offset->commit_ms;
     if (group->protocol_type.data == NULL)
         return true;
-    if (group->state == RL_GROUP_EMPTY) {
+    if (rl_group_is_empty(group)) {
         if (group->state_ms >= 0)
             *ret_since_ms = group->state_ms;
         return true;
     }
+    if (group->consumer != NULL)
+        return !rl_group_is_subscribed(group, topic);
     return group->state == RL_GROUP_STABLE && rl_group_uses_consumer_protocol(group) &&
            group->subscriptions_known && !rl_group_is_subscribed(group, topic);
 }
@@ -83,7 +85,7 @@ static void expire_group(struct rl_group *group, int64_t retention_ms)
         return;                         /* it is in use */
     RL_LIST_EACH_SAFE(node, &group->offsets.topics)
         removed |= expire_topic(group, RL_LIST_ENTRY(node, struct rl_offsets_topic, link), retention_ms);
-    bool gone = group->state == RL_GROUP_EMPTY && group->offsets.count == 0 &&
+    bool gone = rl_group_is_empty(group) && group->offsets.count == 0 &&
                 rl_table_count(&group->pending) == 0;
     if (gone) {
         RL_INFO("coordinate", "group %.*s is forgotten: it is empty and has no offsets", (int)group->id.bytes,

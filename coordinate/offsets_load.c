@@ -16,35 +16,6 @@
 
 /* ---- records ---- */
 
-static void apply_offset(struct rl_group *group, const struct rl_group_record *record)
-{
-    if (record->tombstone)
-        rl_committed_offsets_remove(&group->offsets, record->topic, record->partition);
-    else
-        rl_committed_offsets_put(&group->offsets, record->topic, record->partition, &record->offset);
-}
-
-static rl_status apply_record(struct rl_offsets_slot *slot, const struct rl_record *from)
-{
-    struct rl_group_record record;
-    rl_status status = rl_group_record_read(from->key, from->value, &record);
-    if (status != RL_OK || record.kind == RL_GROUP_RECORD_OTHER)
-        return status;
-    struct rl_group *group = record.tombstone ? rl_groups_find(&slot->groups, record.group)
-                                              : rl_groups_find_or_create(&slot->groups, record.group);
-    if (group == NULL)
-        return RL_OK;
-    if (record.kind == RL_GROUP_RECORD_OFFSET) {
-        apply_offset(group, &record);
-    } else {
-        if (record.tombstone)           /* it is written behind those of its offsets, and behind all it knew of */
-            rl_committed_offsets_clear(&group->offsets);
-        status = rl_group_restore(group, record.tombstone ? NULL : &record.value);
-    }
-    rl_group_drop_if_unused(group);
-    return status;
-}
-
 static void note_unreadable(struct rl_offsets_slot *slot, int64_t offset, rl_status status)
 {
     slot->damaged++;
@@ -63,7 +34,7 @@ static void apply_batch(struct rl_offsets_slot *slot, const struct rl_batch *bat
         return;
     }
     while ((status = rl_records_next(&records, &record)) == RL_OK) {
-        rl_status applied = apply_record(slot, &record);
+        rl_status applied = rl_groups_restore_record(&slot->groups, record.key, record.value);
         slot->records++;
         if (applied != RL_OK)
             note_unreadable(slot, record.offset, applied);
