@@ -113,6 +113,7 @@ struct rl_config {
     int64_t log_min_free_bytes;
     int64_t log_reserve_bytes;
     int64_t log_scrub_bytes_per_second;
+    int64_t group_lag_log_interval_ms;
     enum rl_config_io io;
     enum rl_send_path fetch_path;
 

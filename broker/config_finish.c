@@ -268,6 +268,7 @@ static const struct {
     FIELD("offsets.topic.segment.bytes", offsets_topic_segment_bytes),
     FIELD("producer.id.expiration.ms", producer_id_expiration_ms),
     FIELD("ringlog.shards", shards),
+    FIELD("ringlog.group.lag.log.interval.ms", group_lag_log_interval_ms),
     FIELD("ringlog.log.min.free.bytes", log_min_free_bytes),
     FIELD("ringlog.log.reserve.bytes", log_reserve_bytes),
     FIELD("ringlog.log.scrub.bytes.per.second", log_scrub_bytes_per_second),

@@ -1,6 +1,7 @@
 /* broker/main.c — the ringlog command. */
 #include "broker/server.h"
 #include "cli/bench.h"
+#include "cli/group_command.h"
 #include "cli/log_command.h"
 #include "core/base.h"
 #include "core/clock.h"
@@ -18,6 +19,7 @@ static const char usage[] =
     "\n"
     "  server     run a broker; see ringlog server --help\n"
     "  bench      put load on a broker and measure it; see ringlog bench --help\n"
+    "  group      consumer groups, and how far behind they are; see ringlog group --help\n"
     "  log        look at a log's files, offline; see ringlog log --help\n"
     "  version    version, and what this machine's kernel offers; --probe also measures\n"
     "             which way from a file to a consumer is the cheapest (ringlog.fetch.path)\n"
@@ -54,6 +56,8 @@ int main(int argc, char **argv)
         return rl_server_command(argc - 1, argv + 1, environ, started_ns);
     if (strcmp(command, "bench") == 0)
         return rl_bench_command(argc - 1, argv + 1);
+    if (strcmp(command, "group") == 0)
+        return rl_group_command(argc - 1, argv + 1);
     if (strcmp(command, "log") == 0)
         return rl_log_command(argc - 1, argv + 1);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)

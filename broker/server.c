@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "broker/fetch_session.h"
 #include "broker/groups.h"
+#include "broker/lag_log.h"
 #include "broker/data_directory.h"
 #include "broker/settings.h"
 #include "coordinate/coordinator.h"
@@ -65,6 +66,7 @@ struct server {
     bool stopping;
     bool serving;
     bool logs_closed;
+    struct rl_lag_log *lag_logs[RL_SHARDS_MAX];         /* each shard's; NULL: off */
     bool logs_unsound[RL_SHARDS_MAX];   /* each shard's: some log is in doubt */
     bool prove_mount;                   /* once all logs are open, say so in the directory */
     struct rl_op recovered_job;
@@ -360,6 +362,7 @@ static rl_status shard_start(struct rl_shard *shard, void *arg)
     });
     if (status != RL_OK)
         return status;
+    s->lag_logs[shard->index] = rl_lag_log_start(shard, c->group_lag_log_interval_ms);
     rl_fetch_sessions_start(shard, (uint32_t)c->max_incremental_fetch_session_cache_slots);
     return rl_replica_manager_start(shard, &(struct rl_replica_manager_options){
         .data_dir = c->data_dir,
@@ -376,6 +379,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
     rl_net_stop(shard);                 /* gives back what the logs have lent */
     rl_fetch_sessions_stop(shard);
     rl_coordinator_stop(shard);
+    rl_lag_log_stop(s->lag_logs[shard->index]);
     rl_log_manager_stop(shard);
 }
 

@@ -21,7 +21,7 @@ Test(config_key, levels_are_sorted_and_found)
     }
     /* Kafka 4.3's own, and ours. */
     cr_assert_eq(rl_config_key_count(RL_CONFIG_TOPIC), 33 + 1);
-    cr_assert_eq(rl_config_key_count(RL_CONFIG_BROKER), 340 + 9);
+    cr_assert_eq(rl_config_key_count(RL_CONFIG_BROKER), 340 + 10);
     cr_assert_eq(rl_config_key_count(RL_CONFIG_GROUP), 17);
     cr_assert_null(rl_config_key_find(RL_CONFIG_TOPIC, "Retention.ms"));
     cr_assert_null(rl_config_key_find(RL_CONFIG_TOPIC, ""));
