@@ -1,4 +1,4 @@
-/* perf/micro/rl_bench.cc — Google Benchmark behind rl_bench.h: the only C++ in the tree. */
+/* perf/micro/rl_bench.cc — Google Benchmark behind rl_bench.h. */
 #include "perf/micro/rl_bench.h"
 #include <benchmark/benchmark.h>
 
