@@ -35,11 +35,12 @@ uint64_t rl_random_next(struct rl_random *random)
 uint64_t rl_random_below(struct rl_random *random, uint64_t bound)
 {
     RL_ASSERT(bound > 0);
-    /* Numbers below 2^64 mod bound would make the low results likelier: draw again. */
-    uint64_t unfair = -bound % bound, number;
+    /* Numbers below 2^64 mod bound would make the low results likelier: draw again.  Most are not below
+     * bound, which saves a division. */
+    uint64_t number;
     do {
         number = rl_random_next(random);
-    } while (number < unfair);
+    } while (number < bound && number < -bound % bound);
     return number % bound;
 }
 

@@ -118,6 +118,7 @@ struct sim_partition {
     enum sim_end end;                   /* the worst since the last audit */
     bool audited;                       /* in this life */
     bool lost;                          /* its device lost what was not synced, in this life */
+    int32_t home;                       /* the shard that it lives on in this life; -1: not asked yet */
     uint32_t next_sequence[SIM_CLIENTS_MAX];            /* audit: of idempotent clients */
 };
 
@@ -319,6 +320,14 @@ void sim_broker_kill(struct sim_broker *broker);
 
 /* ---- the world; sim_world.c ---- */
 
+struct rl_image;
+struct rl_topic;
+struct sim_known {
+    const struct rl_image *image;
+    uint64_t generation;
+    const struct rl_topic *topics[SIM_TOPICS_MAX];      /* acknowledged ones */
+};
+
 struct sim {
     struct sim_options options;
     struct rl_random random;
@@ -330,6 +339,7 @@ struct sim {
     struct sim_client clients[SIM_CLIENTS_MAX];
     uint32_t client_count;
     struct sim_members *members;        /* NULL: no groups */
+    struct sim_known known[4];          /* by shard, in this life */
     struct sim_link auditor;
     uint64_t counts[SIM_COUNT_KINDS];
     jmp_buf died;

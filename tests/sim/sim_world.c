@@ -175,6 +175,30 @@ static bool are_rebuilt(struct sim *sim)
     return all;
 }
 
+/* The topics of the model as a shard knows them, looked up once per image: this is asked every turn. */
+static const struct sim_known *known_of(struct sim *sim, struct rl_shard *shard)
+{
+    struct sim_known *known = &sim->known[shard->index];
+    const struct rl_image *image = rl_image_current(shard);
+
+    if (known->image == image && (image == NULL || known->generation == image->generation))
+        return known;
+    *known = (struct sim_known){ .image = image, .generation = image != NULL ? image->generation : 0 };
+    for (uint32_t t = 0; image != NULL && t < sim->model.topic_count; t++)
+        if (sim->model.topics[t].acknowledged)
+            known->topics[t] = rl_image_find(image, rl_slice_of_string(sim->model.topics[t].name));
+    return known;
+}
+
+/* A partition on the shard that it lives on, NULL on others. */
+static const struct rl_partition *partition_on(struct rl_shard *shard, const struct rl_topic *topic,
+                                               struct sim_partition *p)
+{
+    if (p->home < 0)
+        p->home = (int32_t)rl_partition_home(topic->id, p->index, shard->count);
+    return p->home == (int32_t)shard->index ? rl_replica_manager_find(shard, topic->id, p->index) : NULL;
+}
+
 /* A device lost what a failed sync should have kept, and the broker says so by a higher leader epoch:
  * the life ends before a client hears of anything newer, and what is left is audited. */
 static bool epochs_rose(struct sim *sim)
@@ -183,15 +207,14 @@ static bool epochs_rose(struct sim *sim)
     bool rose = false;
 
     for (uint32_t s = 0; s < rl_shard_set_count(set); s++) {
-        const struct rl_image *image = rl_image_current(rl_shard_set_get(set, s));
-        for (uint32_t i = 0; image != NULL && i < sim->model.partition_count; i++) {
+        struct rl_shard *shard = rl_shard_set_get(set, s);
+        const struct sim_known *known = known_of(sim, shard);
+        for (uint32_t i = 0; known->image != NULL && i < sim->model.partition_count; i++) {
             struct sim_partition *p = &sim->model.partitions[i];
-            const struct rl_topic *topic =
-                rl_image_find(image, rl_slice_of_string(sim->model.topics[p->topic].name));
-            if (topic == NULL || !sim->model.topics[p->topic].acknowledged)
+            const struct rl_topic *topic = known->topics[p->topic];
+            if (topic == NULL)
                 continue;
-            const struct rl_partition *partition =
-                rl_replica_manager_find(rl_shard_set_get(set, s), topic->id, p->index);
+            const struct rl_partition *partition = partition_on(shard, topic, p);
             if (!p->audited) {          /* it was offline; if it serves again it is to be audited */
                 rose |= partition != NULL && partition->state == RL_REPLICA_LEADER;
                 continue;
@@ -210,7 +233,8 @@ void sim_turn(struct sim *sim, bool clients)
     bool worked = step_shards(sim);
 
     worked |= run_helpers(sim);
-    sim->lost |= sim->up && sim->disk.faulty && epochs_rose(sim);
+    bool may_differ = worked || sim->known[0].image == NULL;        /* from the turn before, or never asked */
+    sim->lost |= may_differ && sim->up && sim->disk.faulty && epochs_rose(sim);
     if (clients && !sim->lost) {
         uint32_t first = (uint32_t)sim_below(sim, sim->client_count);
         for (uint32_t i = 0; i < sim->client_count; i++)
@@ -310,6 +334,9 @@ bool sim_start(struct sim *sim, uint32_t shards)
         sim_groups_audit(sim);
     sim->calm = calm;
     sim->up = true;
+    memset(sim->known, 0, sizeof sim->known);           /* other images, other shards */
+    for (uint32_t i = 0; i < sim->model.partition_count; i++)
+        sim->model.partitions[i].home = -1;
     return true;
 }
 
