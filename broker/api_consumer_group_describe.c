@@ -159,7 +159,9 @@ static bool answer(struct describe *g, struct rl_consumer_group_describe_respons
             to->authorized_operations = g->operations ? GROUP_OPERATIONS : INT32_MIN;
             continue;
         }
-        to->error_code = RL_KAFKA_GROUP_ID_NOT_FOUND;
+        to->error_code = to->group_id.bytes == 0 ? RL_KAFKA_INVALID_GROUP_ID : RL_KAFKA_GROUP_ID_NOT_FOUND;
+        if (to->group_id.bytes == 0)
+            continue;
         if (!rl_request_printf(request, &to->error_message, d->is_other ? "Group %.*s is not a consumer group."
                                                                         : "Group %.*s not found.",
                                (int)to->group_id.bytes, (const char *)to->group_id.data))

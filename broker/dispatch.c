@@ -43,6 +43,8 @@ static const struct rl_api_row api_rows[] = {
     { RL_API_OFFSET_DELETE, 0, 0, 0, rl_api_offset_delete },
     { RL_API_DESCRIBE_CLUSTER, 0, 2, 0, rl_api_describe_cluster },
     { RL_API_DESCRIBE_PRODUCERS, 0, 0, 0, rl_api_describe_producers },
+    { RL_API_CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, rl_api_consumer_group_heartbeat },
+    { RL_API_CONSUMER_GROUP_DESCRIBE, 0, 1, 0, rl_api_consumer_group_describe },
     { RL_API_LIST_CONFIG_RESOURCES, 0, 1, 0, rl_api_list_config_resources },
     { RL_API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, rl_api_describe_topic_partitions },
 };

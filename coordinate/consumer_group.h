@@ -85,6 +85,7 @@ struct rl_topic_readers {
 struct rl_group_regex {
     struct rl_slice text;               /* owned */
     uint32_t members;
+    bool is_searched;                   /* a search that will say it again is on its way */
     bool resolved;                      /* topics say what it matched in the image of this generation: */
     uint64_t image_generation;
     int64_t resolved_ms;                /* wall clock */
@@ -117,6 +118,9 @@ struct rl_consumer_heartbeat {
     void *memory;
     struct rl_group_answer answer;
     /* coordinate/ only */
+    const struct rl_slice *found;       /* topics that regex matches; NULL: the group knows */
+    uint32_t found_count;
+    uint64_t found_generation;
     struct rl_group_write write;
     struct rl_group *group;
     uint64_t after_write;

@@ -75,9 +75,19 @@ void rl_consumer_group_maybe_assign(struct rl_group *group, int32_t interval_ms)
 bool rl_consumer_member_reconcile(struct rl_consumer_member *member, const struct rl_partition_set *owned,
                                   bool subscription_changed);
 
+/* ---- consumer_heartbeat.c ---- */
+/* A call that was checked, and whose regular expression, if any, is known or found. */
+void rl_consumer_heartbeat_go_on(struct rl_groups *groups, struct rl_consumer_heartbeat *call);
+
 /* ---- consumer_regex.c ---- */
-/* OK, or INVALID_REGEX with a text in *message. */
-enum rl_group_error rl_consumer_regex_check(struct rl_slice regex, struct rl_text *message);
+/* Does the call have to wait until it is known what its expression matches?  True: it is answered, or
+ * goes on by itself. */
+bool rl_consumer_regex_search(struct rl_groups *groups, struct rl_consumer_heartbeat *call);
+/* This it matches; its record joins the next write. */
+void rl_consumer_regex_take(struct rl_group *group, struct rl_group_regex *regex, const struct rl_slice *topics,
+                            uint32_t count, uint64_t image_generation);
+/* The groups are dropped: calls that wait are answered `error`. */
+void rl_consumer_regex_forget(struct rl_groups *groups, enum rl_group_error error);
 /* Find out what regular expressions match, when the image has changed or they are new. */
 void rl_consumer_group_maybe_resolve(struct rl_group *group);
 

@@ -85,10 +85,7 @@ static enum rl_group_error check_request(const struct rl_groups *groups, struct 
         return say(call, RL_GROUP_INVALID_REQUEST, "MemberEpoch is invalid.");
     if (call->member_epoch == RL_CONSUMER_LEAVE_STATIC && call->instance_id.data == NULL)
         return say(call, RL_GROUP_INVALID_REQUEST, "InstanceId can't be null.");
-    error = check_assignor(groups, call);
-    if (error == RL_GROUP_OK && call->regex.bytes > 0)
-        error = rl_consumer_regex_check(call->regex, &call->message);
-    return error;
+    return check_assignor(groups, call);
 }
 
 /* ---- the group ---- */
@@ -107,8 +104,8 @@ static enum rl_group_error become_consumer_group(struct rl_group *group, struct 
 {
     if (group->state != RL_GROUP_EMPTY)
         return say(call, RL_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.", TEXT(group->id));
-    if (group->busy > 0)
-        return RL_GROUP_LOADING;        /* somebody commits right now: a moment */
+    if (group->commits_in_flight > 0)
+        return RL_GROUP_LOADING;        /* they stand before the tombstone: a moment */
     if (group->generation > 0) {
         rl_group_store_tombstone(group);
         store_offsets(group);
@@ -122,7 +119,7 @@ enum rl_group_error rl_consumer_group_become_classic(struct rl_group *group)
 {
     if (!rl_list_empty(&group->consumer->members))
         return RL_GROUP_INCONSISTENT_PROTOCOL;
-    if (group->busy > 0)
+    if (group->commits_in_flight > 0 || group->consumer->writes_in_flight > 0)
         return RL_GROUP_LOADING;
     rl_group_store_tombstone(group);
     store_offsets(group);
@@ -412,6 +409,9 @@ static void stay(struct rl_group *group, struct rl_consumer_heartbeat *call)
     struct changes changes = take_what_is_told(member, call);
     if (changes.any)
         rl_consumer_store_member(member);
+    if (changes.regex && call->found != NULL && call->regex.bytes > 0)  /* its record only counts behind the member's */
+        rl_consumer_regex_take(group, rl_table_find(&group->consumer->regexes, call->regex), call->found,
+                               call->found_count, call->found_generation);
     maybe_next_epoch(member, &changes);
     rl_consumer_group_maybe_resolve(group);
     rl_consumer_group_maybe_assign(group, call->assignment_interval_ms);
@@ -465,11 +465,18 @@ static void leave(struct rl_group *group, struct rl_consumer_heartbeat *call)
 
 void rl_groups_consumer_heartbeat(struct rl_groups *groups, struct rl_consumer_heartbeat *call)
 {
+    call->error = check_request(groups, call);
+    if (call->error != RL_GROUP_OK)
+        rl_list_push_back(groups->answers, &call->answer.link);
+    else if (call->member_epoch < 0 || call->regex.bytes == 0 || !rl_consumer_regex_search(groups, call))
+        rl_consumer_heartbeat_go_on(groups, call);
+}
+
+void rl_consumer_heartbeat_go_on(struct rl_groups *groups, struct rl_consumer_heartbeat *call)
+{
     struct rl_group *group = NULL;
     char made[RL_UUID_TEXT_BYTES];
-    call->error = check_request(groups, call);
-    if (call->error == RL_GROUP_OK)
-        call->error = find_group(groups, call, &group);
+    call->error = find_group(groups, call, &group);
     if (call->error != RL_GROUP_OK) {
         group = rl_groups_find(groups, call->group_id);
         if (group != NULL)

@@ -39,6 +39,7 @@ void rl_groups_init(struct rl_groups *groups, struct rl_shard *shard, const stru
     *groups = (struct rl_groups){ .shard = shard, .limits = limits, .store = store, .answers = answers };
     rl_table_init(&groups->by_id, rl_shard_random(shard));
     rl_list_init(&groups->list);
+    rl_list_init(&groups->searches);
 }
 
 struct rl_group *rl_groups_find(const struct rl_groups *groups, struct rl_slice id)
@@ -139,6 +140,7 @@ void rl_group_drop_if_unused(struct rl_group *group)
 
 void rl_groups_drop_all(struct rl_groups *groups, enum rl_group_error error)
 {
+    rl_consumer_regex_forget(groups, error);
     for (struct rl_list *node; (node = rl_list_first(&groups->list)) != NULL;)
         rl_group_drop(RL_LIST_ENTRY(node, struct rl_group, link), error);
     rl_table_done(&groups->by_id);

@@ -74,6 +74,7 @@ struct rl_groups {
     struct rl_list *answers;            /* calls answered, for the end of this turn */
     const struct rl_image *(*image)(const struct rl_groups *groups);    /* NULL: the shard's */
     struct rl_table by_id;              /* struct rl_group */
+    struct rl_list searches;            /* consumer_regex.c: on their way */
     struct rl_list list;                /* the same, for walks in pieces: who was seen goes to the end */
 };
 
@@ -126,6 +127,7 @@ struct rl_group {
     struct rl_table subscribed;         /* topic names, owned (struct rl_slice *) */
     struct rl_consumer_group *consumer; /* consumer_group.h: it is of that protocol; then EMPTY, without members */
     struct rl_committed_offsets offsets;
+    uint32_t commits_in_flight;         /* calls */
     uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
     uint32_t removals;                  /* of offsets, since it was made */
     uint32_t rewrite_round;             /* offsets_rewrite.c: the last one that has written it */

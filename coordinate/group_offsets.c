@@ -101,6 +101,7 @@ static void on_commit_stored(struct rl_group_write *write, rl_status status)
 {
     struct rl_offset_commit *commit = RL_CONTAINER_OF(write, struct rl_offset_commit, write);
     struct rl_group *group = commit->group;
+    group->commits_in_flight--;
     for (uint32_t i = 0; i < commit->partition_count; i++) {
         struct rl_offset_commit_partition *partition = &commit->partitions[i];
         if (!is_stored(partition))
@@ -168,6 +169,7 @@ static void store_commit(struct rl_group *group, struct rl_offset_commit *commit
         group->first_commits_in_flight += partition->is_first;
     }
     commit->group = group;
+    group->commits_in_flight++;
     commit->removals = group->removals;
     commit->write = (struct rl_group_write){ .done = on_commit_stored };
     rl_group_hold(group);

@@ -8,7 +8,7 @@
  *     its own here;
  *   - a commit that is taken is of a member of the group, for a partition that no other member owns;
  *   - a read of offsets never goes back behind what was acknowledged;
- *   - every call is answered once;
+ *   - every call is answered once, also when a pattern is looked for meanwhile;
  *   - when all is quiet everybody has what the assignment says, and every partition that is read is
  *     somebody's. */
 #include "coordinate/consumer_group.h"
@@ -24,6 +24,7 @@
 #define CLIENTS 5
 #define TOPICS 3
 #define PARTITIONS_MAX 8
+#define PATTERN "a|c"
 #define HISTORIES 500
 #define STEPS 400
 
@@ -189,6 +190,7 @@ struct client {
     int32_t epoch;                      /* 0: has to join */
     bool told_all;                      /* all but what it owns; else the next call tells everything */
     bool reads[TOPICS];
+    bool by_pattern;                    /* "a|c" says what it reads */
     struct beat *beat;                  /* waits for its answer */
     bool committing, leaving;
     struct rl_partition_set owns, wants;
@@ -307,12 +309,13 @@ static void send_beat(struct client *c, int32_t epoch)
     beat->client = c;
     snprintf(beat->id, sizeof beat->id, "%s", c->id);
     for (int i = 0; i < TOPICS; i++)
-        if (c->reads[i])
+        if (c->reads[i] && !c->by_pattern)
             beat->names[count++] = text(topic_names[i]);
     beat->call = (struct rl_consumer_heartbeat){
         .group_id = text("g"), .member_id = text(beat->id), .instance_id = instance_of(c), .client_id = text("c"),
         .client_host = text("/h"), .member_epoch = epoch, .needs_member_id = true,
         .rebalance_timeout_ms = all ? 3000 : -1, .topics_told = all, .topics = beat->names, .topic_count = count,
+        .regex = !all ? (struct rl_slice){ 0 } : text(c->by_pattern ? PATTERN : ""),
         .assignment_interval_ms = now_seed % 3 == 0 ? 1000 : 0,
         .owned_told = all || c->has_news || roll(4) == 0, .answer = { .done = on_beaten },
     };
@@ -325,6 +328,13 @@ static void send_beat(struct client *c, int32_t epoch)
     rl_groups_consumer_heartbeat(&rig.groups, &beat->call);
 }
 
+static void choose_topics(struct client *c)
+{
+    c->by_pattern = roll(4) == 0;
+    for (int t = 0; t < TOPICS; t++)
+        c->reads[t] = c->by_pattern ? t != 1 : roll(3) != 0;
+}
+
 static void beat(struct client *c)
 {
     if (c->beat != NULL)
@@ -334,7 +344,7 @@ static void beat(struct client *c)
         return;
     }
     if (c->epoch != 0 && roll(12) == 0) {
-        c->reads[roll(TOPICS)] = roll(3) != 0;
+        choose_topics(c);
         c->told_all = false;
     }
     send_beat(c, c->epoch);
@@ -621,8 +631,7 @@ static void begin(uint64_t seed)
         if (roll(3) == 0)
             snprintf(clients[i].instance, sizeof clients[i].instance, "i%d", i);
         be_somebody_new(&clients[i]);
-        for (int t = 0; t < TOPICS; t++)
-            clients[i].reads[t] = roll(3) != 0;
+        choose_topics(&clients[i]);
     }
 }
 
