@@ -398,7 +398,7 @@ static bool is_full(const struct rl_consumer_heartbeat *call)
 
 static void stay(struct rl_group *group, struct rl_consumer_heartbeat *call)
 {
-    struct rl_consumer_member *member;
+    struct rl_consumer_member *member = NULL;   /* gcc -O2 does not see that it is set */
     uint64_t before = group->consumer->records;
     enum rl_group_error error = find_or_join(group, call, &member);
     if (error != RL_GROUP_OK) {
