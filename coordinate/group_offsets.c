@@ -116,7 +116,10 @@ static void on_commit_stored(struct rl_group_write *write, rl_status status)
     /* An offset was removed meanwhile: which came last in the log, only the log knows. */
     if (group->groups != NULL && group->removals != commit->removals && group->groups->store->reload != NULL)
         group->groups->store->reload(group->groups->store);
+    bool is_dropped = group->groups == NULL;
     rl_group_release(group);
+    if (!is_dropped)
+        rl_group_drop_if_unused(group); /* made for this commit, of which nothing was stored */
     commit->answer.done(&commit->answer);
 }
 
@@ -186,6 +189,7 @@ void rl_groups_commit_offsets(struct rl_groups *groups, struct rl_offset_commit 
         error = RL_GROUP_COMMIT_TOO_LARGE;
     if (error != RL_GROUP_OK) {
         refuse_commit(groups, commit, error);
+        rl_group_drop_if_unused(group);
         return;
     }
     if (group->state == RL_GROUP_STABLE || group->state == RL_GROUP_PREPARING)

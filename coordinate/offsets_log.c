@@ -151,9 +151,9 @@ void rl_offsets_log_flush(struct rl_offsets_log *log)
 
 void rl_offsets_log_done(struct rl_offsets_log *log)
 {
+    RL_ASSERT(rl_list_empty(&log->appends));    /* the partition answers all it has before it goes */
     finish_writes(&log->writes, RL_ESTOPPING);
-    rl_list_take_all(&log->appends, &log->sealed);
-    for (struct rl_list *node; (node = rl_list_first(&log->appends)) != NULL;) {
+    for (struct rl_list *node; (node = rl_list_first(&log->sealed)) != NULL;) {
         struct offsets_append *append = RL_LIST_ENTRY(node, struct offsets_append, link);
         finish_writes(&append->writes, RL_ESTOPPING);
         append_free(append);

@@ -32,7 +32,8 @@ void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, str
                          void (*appended)(struct rl_offsets_log *, rl_status, size_t, int64_t));
 /* End of turn: append what was gathered. */
 void rl_offsets_log_flush(struct rl_offsets_log *log);
-/* Fail what is on its way with RL_ESTOPPING, and free everything; the partition is gone. */
+/* Fail what waits for the end of the turn with RL_ESTOPPING, and free everything; the partition is gone, and has
+ * answered every append. */
 void rl_offsets_log_done(struct rl_offsets_log *log);
 
 #endif

@@ -224,6 +224,64 @@ Test(coordinator, a_write_from_within_a_failure)
     rig_stop();
 }
 
+static void on_refused_becomes_leader(struct rl_offsets_log *log, rl_status status, size_t bytes, int64_t end_offset)
+{
+    (void)bytes;
+    (void)end_offset;
+    cr_assert_eq(status, RL_ENOTLEADER);
+    log->topic_id = rig.topic.id;       /* the next batch would be taken */
+}
+
+/* A write of two batches, of which the first is refused: the second must not be stored alone. */
+Test(coordinator, a_refused_batch_takes_later_ones_with_it)
+{
+    static char large[600 << 10];
+    struct chained write = { .write = { .done = on_chained } };
+    struct rl_list dirty;
+    rig_start();
+    int64_t before = rl_log_end_offset(rl_replica_manager_find(rig.shard, rig.topic.id, 0)->log);
+    rl_list_init(&dirty);
+    rl_offsets_log_init(&alone, rig.shard, (struct rl_uuid){ { 77 } }, 0, &dirty, on_alone_failed,
+                        on_refused_becomes_leader);
+    alone.store.add(&alone.store, text("key"), rl_slice_of(large, sizeof large));
+    alone.store.add(&alone.store, text("key"), text("value"));
+    alone.store.end(&alone.store, &write.write);
+    rl_offsets_log_flush(&alone);
+    settle();
+    cr_assert(write.done && write.status == RL_ENOTLEADER);
+    cr_assert_eq(rl_log_end_offset(rl_replica_manager_find(rig.shard, rig.topic.id, 0)->log), before);
+    rl_offsets_log_done(&alone);
+    rig_stop();
+}
+
+/* A group that a commit has made, of which nothing was stored, is not there. */
+Test(coordinator, a_commit_of_nothing_leaves_no_group)
+{
+    struct commit c;
+    rig_start();
+    commit_send(&c, "refused", 0, 1);
+    settle();
+    cr_assert_not_null(rl_groups_find(groups_of("refused"), text("refused")));
+    for (int round = 0; round < 2; round++) {
+        c = (struct commit){ .partition = { .topic = text("t"), .refused = round == 0, .retention_ms = -1,
+                                            .value = { .metadata = text("too long") } } };
+        c.call = (struct rl_offset_commit){ .group_id = text("new"), .member_id = text(""), .generation = -1,
+                                            .metadata_units_max = 3, .partitions = &c.partition,
+                                            .partition_count = 1, .answer = { .done = on_committed } };
+        rl_groups_commit_offsets(groups_of("new"), &c.call);
+        settle();
+        cr_assert(c.answered);
+        cr_assert_null(rl_groups_find(groups_of("new"), text("new")), "round %d", round);
+    }
+    rl_mem_disk_fail_write(rig.disk, 0, 10, RL_ENOSPACE);
+    cr_assert_neq(commit("new", 0, 9), RL_GROUP_OK);
+    settle();
+    rl_mem_advance(rig.mem, 3000000000);
+    settle();
+    cr_assert_null(rl_groups_find(groups_of("new"), text("new")), "a commit that failed");
+    rig_stop();
+}
+
 /* Many commits of few offsets: the log start rises, and nothing is forgotten. */
 Test(coordinator, the_log_is_rewritten)
 {
