@@ -24,7 +24,9 @@ struct rl_offsets_rewrite {
     uint32_t round;
     int64_t offset;                     /* what is before it goes */
     uint64_t bytes;                     /* written again */
-    uint64_t live_bytes;                /* by the last one that ended well */
+    uint64_t live_bytes;                /* by the last one that ended well; 0: to be counted */
+    uint32_t looks;                     /* at what is left to write, since it began */
+    int64_t look_ns;                    /* PAUSED: not again before */
     struct rl_group_write write;
     struct rl_log_trim trim;
 };

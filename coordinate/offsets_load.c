@@ -204,6 +204,7 @@ void rl_slot_load(struct rl_offsets_slot *slot, struct rl_partition *partition)
     slot->next_offset = rl_partition_log_start_offset(partition);
     slot->load_started_ns = slot->coordinator->shard->now_ns;
     slot->records = slot->damaged = slot->log_bytes = 0;
+    slot->rewrite.live_bytes = 0;
     slot->next_piece.handle = on_next_piece;
     load_more(slot);
 }

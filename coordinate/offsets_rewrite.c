@@ -17,8 +17,10 @@
 #include "core/logger.h"
 #include "replicate/replica_manager.h"
 
+#define OFFSET_BYTES 40                 /* of an offset's record, beside its texts */
 #define TIMES_LIVE 4                    /* written again when it is this much larger than it was then */
 #define BYTES_PER_TURN ((size_t)128 << 10)
+#define PAUSE_NS ((int64_t)100000000)   /* until all groups are looked at again */
 
 static void write_more(struct rl_offsets_slot *slot);
 
@@ -122,8 +124,10 @@ static void write_more(struct rl_offsets_slot *slot)
     /* Nothing written, nothing to wait behind: what was left out is still on its way. */
     bool unsettled = slot->log.batch.record_count == 0 &&
                      (!rl_list_empty(&slot->log.sealed) || !rl_list_empty(&slot->log.appends));
+    slot->rewrite.looks++;
     if (bytes == 0 && (unsettled || !all_are_written(slot))) {
-        slot->rewrite.phase = RL_REWRITE_PAUSED;        /* the next append goes on */
+        slot->rewrite.phase = RL_REWRITE_PAUSED;        /* an append goes on, but not every one */
+        slot->rewrite.look_ns = slot->coordinator->shard->now_ns + (unsettled ? 0 : PAUSE_NS);
         return;
     }
     slot->rewrite.phase = RL_REWRITE_WRITING;
@@ -133,6 +137,47 @@ static void write_more(struct rl_offsets_slot *slot)
 
 /* ---- when ---- */
 
+struct counting_store {
+    struct rl_group_store store;
+    uint64_t bytes;
+};
+
+static void count_record(struct rl_group_store *store, struct rl_slice key, struct rl_slice value)
+{
+    RL_CONTAINER_OF(store, struct counting_store, store)->bytes += key.bytes + value.bytes;
+}
+
+/* What all groups would take, about: the records of groups are counted, those of offsets estimated. */
+static uint64_t count_live_bytes(struct rl_offsets_slot *slot)
+{
+    struct counting_store counting = { .store = { .add = count_record } };
+    struct rl_group_store *store = slot->groups.store;
+    uint64_t bytes = 0;
+    slot->groups.store = &counting.store;
+    RL_LIST_EACH(node, &slot->groups.list) {
+        struct rl_group *group = RL_LIST_ENTRY(node, struct rl_group, link);
+        if (group->generation > 0 || group->consumer != NULL)
+            rl_group_store(group);
+        RL_LIST_EACH(topic_node, &group->offsets.topics) {
+            const struct rl_offsets_topic *topic = RL_LIST_ENTRY(topic_node, struct rl_offsets_topic, link);
+            bytes += topic->count * (OFFSET_BYTES + group->id.bytes + topic->name.bytes);
+        }
+    }
+    slot->groups.store = store;
+    return bytes + counting.bytes;
+}
+
+/* Has the log grown to several times what its groups need?  What they need is known since the last
+ * rewrite, or counted once a log is large enough to ask: after a start. */
+static bool is_large(struct rl_offsets_slot *slot)
+{
+    if (slot->log_bytes <= slot->coordinator->rewrite_bytes_min)
+        return false;
+    if (slot->rewrite.live_bytes == 0)
+        slot->rewrite.live_bytes = count_live_bytes(slot);
+    return slot->log_bytes > slot->rewrite.live_bytes * TIMES_LIVE;
+}
+
 void rl_rewrite_after_append(struct rl_offsets_slot *slot, int64_t end_offset)
 {
     struct rl_offsets_rewrite *rewrite = &slot->rewrite;
@@ -140,14 +185,14 @@ void rl_rewrite_after_append(struct rl_offsets_slot *slot, int64_t end_offset)
     if (p == NULL || !memory_is_true(slot))
         return;
     if (rewrite->phase == RL_REWRITE_NONE) {
-        if (slot->log_bytes <= RL_MAX(slot->coordinator->rewrite_bytes_min, rewrite->live_bytes * TIMES_LIVE))
+        if (!is_large(slot))
             return;
         slot->log_bytes = 0;
         *rewrite = (struct rl_offsets_rewrite){ .phase = RL_REWRITE_WAITING, .round = rewrite->round + 1,
                                                 .offset = rl_log_end_offset(p->log) };
     }
     if ((rewrite->phase == RL_REWRITE_WAITING && end_offset >= rewrite->offset) ||
-        rewrite->phase == RL_REWRITE_PAUSED)
+        (rewrite->phase == RL_REWRITE_PAUSED && slot->coordinator->shard->now_ns >= rewrite->look_ns))
         write_more(slot);
 }
 

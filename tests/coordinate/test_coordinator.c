@@ -2,6 +2,7 @@
  * acknowledged. */
 #include "coordinator_rig.h"
 #include "coordinate/coordinator_internal.h"
+#include "coordinate/group_id.h"
 #include "coordinate/offsets_log.h"
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
@@ -419,6 +420,74 @@ Test(coordinator, a_group_is_stable_without_a_timer, .timeout = 20)
     read_again();
     cr_assert_eq(rl_groups_heartbeat(groups_of("g"), text("g"), text(id), (struct rl_slice){ 0 }, 1), RL_GROUP_OK,
                  "it goes on after a start");
+    rl_free(j.join.memory);
+    rl_free(j.sync.memory);
+    rig_stop();
+}
+
+/* A log that is large because much is committed stays as it is, also after a start. */
+Test(coordinator, what_is_large_for_a_reason_is_not_rewritten)
+{
+    static struct commit commits[1000];
+    rig_start();
+    rl_coordinator_of(rig.shard)->rewrite_bytes_min = 32 << 10;
+    for (int i = 0; i < 1000; i++) {
+        commit_send(&commits[i], "g", i, i);
+        if (i % 50 == 49)
+            settle();
+    }
+    struct rl_partition *p = partition_of("g");
+    cr_assert_gt(rl_log_size_bytes(p->log), 40 << 10, "%llu", (unsigned long long)rl_log_size_bytes(p->log));
+    cr_assert_eq(rl_partition_log_start_offset(p), 0);
+    read_again();
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(commit("g", i, 7), RL_GROUP_OK);
+    cr_assert_eq(rl_partition_log_start_offset(p), 0);
+    cr_assert_eq(committed("g", 999), 999);
+    rig_stop();
+}
+
+/* A rewrite that waits for the end of a rebalance does not look at all groups with every append. */
+Test(coordinator, a_rewrite_that_waits_is_patient)
+{
+    struct joiner j = { .protocol = { text("range"), text("") } };
+    char other[16], id[128];
+    rig_start();
+    struct rl_coordinator *c = rl_coordinator_of(rig.shard);
+    int32_t partition = rl_group_partition(text("busy"), 2);
+    const struct rl_offsets_slot *slot = rl_table_find_number(&c->by_partition, (uint64_t)partition);
+    c->rewrite_bytes_min = 8 << 10;
+    for (int i = 0; i == 0 || rl_group_partition(text(other), 2) != partition; i++)
+        snprintf(other, sizeof other, "other%d", i);
+    j.join = (struct rl_group_join){ .group_id = text(other), .member_id = text(""), .client_id = text("c"),
+                                     .client_host = text("/h"), .protocol_type = text("consumer"),
+                                     .protocols = &j.protocol, .protocol_count = 1, .session_timeout_ms = 100000,
+                                     .rebalance_timeout_ms = 100000, .answer = { .done = on_joiner_joined } };
+    rl_groups_join(groups_of(other), &j.join);
+    for (int i = 0; slot->rewrite.phase != RL_REWRITE_PAUSED && i < 1000; i++)
+        cr_assert_eq(commit("busy", 0, i), RL_GROUP_OK);
+    cr_assert_eq(slot->rewrite.phase, RL_REWRITE_PAUSED);
+    uint32_t looks = slot->rewrite.looks;
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(commit("busy", 0, i), RL_GROUP_OK);
+    cr_assert_leq(slot->rewrite.looks, looks + 1, "%u times", slot->rewrite.looks - looks);
+    rl_mem_advance(rig.mem, 1000000000);
+    settle();
+    cr_assert_eq(j.answers, 1);
+    snprintf(id, sizeof id, "%.*s", (int)j.join.ret_member_id.bytes, (const char *)j.join.ret_member_id.data);
+    struct rl_group_assignment all = { text(id), text("all") };
+    j.sync = (struct rl_group_sync){ .group_id = text(other), .member_id = text(id), .generation = 1,
+                                     .assignments = &all, .assignment_count = 1,
+                                     .answer = { .done = on_joiner_synced } };
+    rl_groups_sync(groups_of(other), &j.sync);
+    settle();
+    rl_mem_advance(rig.mem, 1000000000);
+    settle();
+    cr_assert_eq(commit("busy", 0, 77), RL_GROUP_OK);
+    settle();
+    cr_assert_gt(rl_partition_log_start_offset(partition_of("busy")), 0);
+    read_again();
+    cr_assert_eq(committed("busy", 0), 77);
     rl_free(j.join.memory);
     rl_free(j.sync.memory);
     rig_stop();
