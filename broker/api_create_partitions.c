@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 #include "broker/replica_assignment.h"
 #include "broker/topics.h"
+#include "coordinate/group_id.h"
 #include "core/table.h"
 #include "replicate/controller.h"
 #include "replicate/metadata_image.h"
@@ -70,6 +71,12 @@ static bool grow_check_assignments(struct grow *g, struct grow_item *item)
 {
     const struct rl_topic *topic =
         rl_image_find(rl_image_current(rl_request_shard(g->request)), item->asked->name);
+    if (topic != NULL && rl_slice_equal_string(item->asked->name, RL_OFFSETS_TOPIC)) {
+        item->error_code = RL_KAFKA_INVALID_TOPIC_EXCEPTION;
+        item->error_message = rl_slice_of_string(
+            "More partitions of __consumer_offsets would make every group lose its offsets.");
+        return true;
+    }
     int64_t additional = (int64_t)item->asked->count - (topic != NULL ? topic->partition_count : 0);
     if (topic == NULL || additional <= 0 || item->asked->assignments_count < 0)
         return true;                    /* the controller has the word for that */

@@ -4,9 +4,10 @@
  * storage; one reply at the end.  A partition named twice is asked once, for what was said last.
  *
  * Failures are answered per partition: beyond the high watermark OFFSET_OUT_OF_RANGE, a topic that
- * is only compacted POLICY_VIOLATION.  timeout.ms is not needed: the log always answers. */
+ * is only compacted POLICY_VIOLATION, one of the broker's own INVALID_TOPIC_EXCEPTION.  timeout.ms is not needed: the log always answers. */
 #include "broker/broker.h"
 #include "broker/scatter.h"
+#include "broker/topics.h"
 #include "core/table.h"
 #include "replicate/metadata_image.h"
 #include "replicate/replica_manager.h"
@@ -186,6 +187,10 @@ static bool plan_send(struct delete_plan *plan, const struct delete_topic *from)
         struct delete_entry *e = rl_table_find_number(&plan->entries, plan_key(plan, from, index));
         if (topic == NULL || index < 0 || index >= topic->partition_count) {
             e->answer->error_code = RL_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+            continue;
+        }
+        if (rl_topics_is_internal(from->name)) {
+            e->answer->error_code = RL_KAFKA_INVALID_TOPIC_EXCEPTION;
             continue;
         }
         e->topic_id = topic->id;

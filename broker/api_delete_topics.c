@@ -7,11 +7,13 @@
  * or once by name and once by id, is not deleted: the client is confused.  timeout.ms is not
  * needed: the controller always answers. */
 #include "broker/broker.h"
+#include "coordinate/group_id.h"
 #include "core/table.h"
 #include "replicate/controller.h"
 #include "replicate/metadata_image.h"
 #include "wire/msg_delete_topics.h"
 
+#define OFFSETS_TEXT "Without __consumer_offsets every group would lose its offsets; groups can be deleted by their names."
 #define UNKNOWN_TOPIC_TEXT "This server does not host this topic-partition."
 #define UNKNOWN_TOPIC_ID_TEXT "This server does not host this topic ID."
 
@@ -163,6 +165,10 @@ static bool delete_resolve(struct delete_topics *d, const struct rl_table *ids)
             !delete_resolve_id(d, item, image))
             return false;
     }
+    for (uint32_t i = 0; i < d->item_count; i++)
+        if (d->items[i].error_code == RL_KAFKA_NONE && !d->items[i].left_out &&
+            rl_slice_equal_string(d->items[i].name, RL_OFFSETS_TOPIC))
+            delete_refuse(&d->items[i], RL_KAFKA_INVALID_TOPIC_EXCEPTION, OFFSETS_TEXT);
     return true;
 }
 

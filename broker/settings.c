@@ -8,6 +8,7 @@
 
 #include "broker/broker.h"
 #include "broker/topic_config.h"
+#include "coordinate/group_id.h"
 #include "core/logger.h"
 #include "core/memory.h"
 #include "log/log.h"
@@ -100,12 +101,15 @@ void rl_settings_free(void *arg, const void *opaque)
     rl_free(settings);
 }
 
-void rl_settings_resolve(void *arg, const void *opaque, const struct rl_topic_override *overrides,
-                         uint32_t count, struct rl_log_config *ret_config)
+void rl_settings_resolve(void *arg, const void *opaque, const char *topic,
+                         const struct rl_topic_override *overrides, uint32_t count,
+                         struct rl_log_config *ret_config)
 {
     const struct rl_settings *settings = opaque;
     (void)arg;
     rl_topic_config_resolve(&settings->config, rl_settings_pairs(overrides), count, ret_config);
+    if (strcmp(topic, RL_OFFSETS_TOPIC) == 0)
+        ret_config->cleanup_delete = false;     /* coordinate/ deletes what it has written again */
 }
 
 struct rl_connection_limits rl_settings_connection_limits(const struct rl_config *config)

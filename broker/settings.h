@@ -17,8 +17,10 @@ struct rl_settings {
 /* For rl_controller_options; arg is the struct rl_broker, whose config is the start's. */
 const void *rl_settings_build(void *arg, const struct rl_config_resource *resources, uint32_t count);
 void rl_settings_free(void *arg, const void *settings);
-void rl_settings_resolve(void *arg, const void *settings, const struct rl_topic_override *overrides,
-                         uint32_t count, struct rl_log_config *ret_config);
+/* Commits outlive every cleanup.policy that somebody may set for __consumer_offsets. */
+void rl_settings_resolve(void *arg, const void *settings, const char *topic,
+                         const struct rl_topic_override *overrides, uint32_t count,
+                         struct rl_log_config *ret_config);
 /* Each shard: what the folders below keep of the configuration follows. */
 void rl_settings_applied(struct rl_shard *shard, const void *settings);
 

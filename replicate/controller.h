@@ -40,7 +40,7 @@ typedef void rl_settings_free_fn(void *arg, const void *settings);
 /* Each shard, after its image has changed to one with other settings. */
 typedef void rl_settings_applied_fn(struct rl_shard *shard, const void *settings);
 /* Resolve a topic's overrides to what its logs need (broker/topic_config.c).  Pure. */
-typedef void rl_topic_resolve_fn(void *arg, const void *settings,
+typedef void rl_topic_resolve_fn(void *arg, const void *settings, const char *topic,
                                  const struct rl_topic_override *overrides,
                                  uint32_t override_count, struct rl_log_config *ret_config);
 

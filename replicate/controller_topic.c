@@ -177,7 +177,7 @@ static void topic_resolve(const struct rl_controller *c, const struct rl_topic *
 {
     struct rl_topic *ours = (struct rl_topic *)(uintptr_t)topic;
     const void *settings = c->settings_next != NULL ? c->settings_next : c->settings;
-    c->options.resolve(c->options.arg, settings, topic->overrides, topic->override_count,
+    c->options.resolve(c->options.arg, settings, topic->name, topic->overrides, topic->override_count,
                        &ours->config);
 }
 

@@ -1,15 +1,18 @@
 """tests/clients/suite_restart.py — what was acknowledged is there after any end and restart.
 
-Uses kcat only, so that it also runs where there is no JVM.
+Uses kcat and our own slow client only, so that it also runs where there is no JVM.
 """
 import os
 import shutil
 import subprocess
+import time
 
+from group_members import SchemaClient
 from harness import case, die_with_parent, expect, expect_equal, new_topic, owned
 from suite_kcat import consume, produce, some_lines
 
 PARTITIONED = ("num.partitions=8",)
+NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 def contents(broker, topic):
@@ -135,3 +138,49 @@ def killed_while_writing(broker):
         expect(set(before) <= set(after), f"round {round_index}: acknowledged records are gone")
         sent = {line.split(b":", 1)[1] for line in lines}
         expect(all(line.split(b" ", 3)[3] in sent for line in after), "a record nobody sent")
+
+
+@case("restart", "commits outlive what clients do to __consumer_offsets, and a kill -9", timeout=120,
+      settings=("log.retention.check.interval.ms=100",))
+def offsets_topic(broker):
+    owned(broker)
+    topic, group, own = new_topic("read"), new_topic("read-group"), "__consumer_offsets"
+    produce(broker, topic, some_lines(3))
+    client = SchemaClient(broker.address)
+    limit = time.monotonic() + 30
+    while client.call("FindCoordinator", 2, {"key": group, "key_type": 0})["error_code"]:
+        expect(time.monotonic() < limit, "no coordinator")
+    commit = client.call("OffsetCommit", 7, {"group_id": group, "generation_id_or_member_epoch": -1, "member_id": "",
+                         "topics": [{"name": topic, "partitions": [
+                             {"partition_index": 0, "committed_offset": 2, "committed_metadata": ""}]}]})
+    expect_equal(commit["topics"][0]["partitions"][0]["error_code"], 0, "the commit")
+
+    refused = client.call("DeleteRecords", 2, {"timeout_ms": 10000, "topics": [
+        {"name": own, "partitions": [{"partition_index": i, "offset": -1} for i in range(50)]}]})
+    expect_equal({p["error_code"] for p in refused["topics"][0]["partitions"]}, {17}, "DeleteRecords")
+    for validate in (True, False):
+        refused = client.call("CreatePartitions", 3, {"timeout_ms": 10000, "validate_only": validate, "topics": [
+            {"name": own, "count": 60, "assignments": None}]})
+        expect_equal(refused["results"][0]["error_code"], 17, "CreatePartitions")
+    refused = client.call("DeleteTopics", 5, {"topic_names": [own], "timeout_ms": 10000})
+    expect_equal(refused["responses"][0]["error_code"], 17, "DeleteTopics")
+    topic_id = client.call("Metadata", 12, {"topics": [{"topic_id": NO_ID, "name": own}]})["topics"][0]["topic_id"]
+    refused = client.call("DeleteTopics", 6, {"topics": [{"name": None, "topic_id": topic_id}], "timeout_ms": 10000})
+    expect_equal(refused["responses"][0]["error_code"], 17, "DeleteTopics by id")
+    changed = client.call("IncrementalAlterConfigs", 1, {"validate_only": False, "resources": [
+        {"resource_type": 2, "resource_name": own, "configs": [
+            {"name": "cleanup.policy", "config_operation": 0, "value": "delete"},
+            {"name": "retention.ms", "config_operation": 0, "value": "1"}]}]})
+    expect_equal(changed["responses"][0]["error_code"], 0, "IncrementalAlterConfigs")
+    time.sleep(1.5)                 # retention looks ten times a second
+    client.close()
+    for how in ("", " after a kill -9"):
+        client = SchemaClient(broker.address)
+        while (answer := client.call("OffsetFetch", 7, {"group_id": group, "topics": None}))["error_code"] == 14:
+            expect(time.monotonic() < limit, "still loading")
+        client.close()
+        found = {t["name"]: t["partitions"][0]["committed_offset"] for t in answer["topics"]}
+        expect_equal(found, {topic: 2}, "committed" + how)
+        if not how:
+            broker.kill()
+            broker.start()

@@ -163,11 +163,13 @@ void fixture_done(void)
 }
 
 /* A configuration that tells how many overrides it was made from. */
-static void resolve(void *arg, const void *settings, const struct rl_topic_override *overrides,
-                    uint32_t override_count, struct rl_log_config *ret_config)
+static void resolve(void *arg, const void *settings, const char *topic,
+                    const struct rl_topic_override *overrides, uint32_t override_count,
+                    struct rl_log_config *ret_config)
 {
     const struct fixture_settings *own = settings;
     (void)overrides;
+    (void)topic;
     cr_assert_eq(arg, &fixture);
     cr_assert_eq(own->magic, FIXTURE_SETTINGS_MAGIC);
     *ret_config = (struct rl_log_config){
