@@ -134,3 +134,9 @@ def records_deleted(s, version):
     s.produce(topic, s.batch(2))
     for timestamp in (-1, -2, -3, -4, 0):
         s.ask(f"then a batch, ListOffsets {timestamp}", "ListOffsets", 8, one(topic, at(timestamp)))
+
+
+@case("DeleteRecords", 0, 2)
+def records_of_the_brokers_own(s, version):
+    for offset in (0, -1, 5):
+        s.ask(f"to {offset}", "DeleteRecords", version, cut("__consumer_offsets", (0, offset), (99, 0)))

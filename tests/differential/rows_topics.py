@@ -181,6 +181,14 @@ def partitions_added(s, version):
     s.ask("as it is", "Metadata", 12, {"topics": [{"name": name}]})
 
 
+@case("CreatePartitions", 1, 3)
+def partitions_of_the_brokers_own(s, version):
+    for count in (60, 50):
+        s.ask(f"to {count}, only checked", "CreatePartitions", version, {
+            "timeout_ms": 20000, "validate_only": True, "topics": [
+                {"name": "__consumer_offsets", "count": count, "assignments": None}]})
+
+
 def elect(kind, topics):
     return {"election_type": kind, "timeout_ms": 5000, "topic_partitions": topics}
 
