@@ -1,13 +1,13 @@
 /* log/checkpoint.c — encode and decode a log's checkpoint; load and store side files.
  *
  * The format stands in checkpoint.h.  Failures: a status; a store that failed leaves the old
- * file (and perhaps a .tmp, which the next open removes). */
+ * file. */
 #include "log/checkpoint.h"
 #include "core/crc32c.h"
 #include "core/memory.h"
 #include "log/log_bytes.h"
+#include "log/replace.h"
 #include <inttypes.h>
-#include <stdio.h>
 
 enum { MAGIC = 0x726c636b, VERSION = 2, VERSION_WITHOUT_MARKS = 1, HEADER_BYTES = 48, EPOCH_BYTES = 12,
        SEGMENT_BYTES = 44, MARK_BYTES = 16 };
@@ -233,24 +233,19 @@ static rl_status write_all(struct rl_disk *disk, int fd, uint64_t pos, struct rl
     return rl_disk_write(disk, fd, pos, &iov, 1, &wrote);
 }
 
+/* rl_replace_fill_fn */
+static rl_status fill(struct rl_disk *disk, int fd, void *arg, bool *ret_written)
+{
+    rl_status status = write_all(disk, fd, 0, *(const struct rl_slice *)arg);
+
+    *ret_written = status == RL_OK;
+    return status;
+}
+
 rl_status rl_side_file_store(struct rl_disk *disk, const char *path, struct rl_slice content,
                              bool sync)
 {
-    char temporary[RL_PATH_BYTES + 8];
-    int fd;
-
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    rl_status status = rl_disk_open(disk, temporary,
-                                    RL_OPEN_WRITE | RL_OPEN_CREATE | RL_OPEN_TRUNCATE, &fd);
-    if (status != RL_OK)
-        return status;
-    status = write_all(disk, fd, 0, content);
-    if (status == RL_OK && sync)
-        status = rl_disk_sync(disk, fd);
-    rl_disk_close(disk, fd);
-    if (status == RL_OK)
-        status = rl_disk_rename(disk, temporary, path);
-    return status;
+    return rl_file_replace(disk, path, sync, fill, &content);
 }
 
 rl_status rl_side_file_extend(struct rl_disk *disk, const char *path, uint64_t pos,

@@ -57,7 +57,7 @@ void rl_epoch_file_encode(const struct rl_epoch_cache *epochs, struct rl_text *o
 /* The whole file into out.  RL_ENOTFOUND; RL_ETOOLARGE: more than bytes_max; RL_EIO. */
 rl_status rl_side_file_load(struct rl_disk *disk, const char *path, size_t bytes_max,
                             struct rl_text *out);
-/* Replace it: PATH.tmp is written, synced if asked to, and renamed. */
+/* Replace it (replace.h): written beside it, synced if asked to, and renamed. */
 rl_status rl_side_file_store(struct rl_disk *disk, const char *path, struct rl_slice content,
                              bool sync);
 /* Write at pos into a file that may be missing; what lies behind is cut off. */

@@ -8,8 +8,8 @@
 #include "core/logger.h"
 #include "core/memory.h"
 #include "log/recovery_walk.h"
+#include "log/replace.h"
 #include <inttypes.h>
-#include <stdio.h>
 
 enum { STEP_BYTES = 1 << 20 };
 
@@ -22,67 +22,57 @@ static rl_status read_step(struct rl_disk *disk, int fd, uint64_t pos, uint8_t *
     return status == RL_EIO ? rl_disk_read_device(disk, fd, pos, step, STEP_BYTES, ret_bytes) : status;
 }
 
-static rl_status copy(struct rl_disk *disk, int from, int to, uint64_t *ret_bytes)
+struct copying {
+    const char *path;
+    int from;
+    uint64_t least;                     /* bytes that were known to be synced */
+    uint64_t bytes;
+};
+
+/* rl_replace_fill_fn */
+static rl_status copy(struct rl_disk *disk, int to, void *arg, bool *ret_written)
 {
+    struct copying *copying = arg;
     uint8_t *step = rl_alloc(STEP_BYTES);
-    uint64_t pos = 0;
     rl_status status;
 
+    copying->bytes = 0;
     for (;;) {
         size_t bytes = 0, wrote;
-        status = read_step(disk, from, pos, step, &bytes);
+        status = read_step(disk, copying->from, copying->bytes, step, &bytes);
         if (status != RL_OK || bytes == 0)
             break;
         struct iovec iov = { step, bytes };
-        status = rl_disk_write(disk, to, pos, &iov, 1, &wrote);
+        status = rl_disk_write(disk, to, copying->bytes, &iov, 1, &wrote);
+        *ret_written = status == RL_OK;
         if (status != RL_OK)
             break;
-        pos += bytes;
+        copying->bytes += bytes;
     }
     rl_free(step);
-    *ret_bytes = pos;
-    return status == RL_OK ? rl_disk_sync(disk, to) : status;
-}
-
-/* path -> copy_path; ret_bytes: how many there were. */
-static rl_status copy_file(struct rl_disk *disk, const char *path, const char *copy_path,
-                           uint64_t *ret_bytes)
-{
-    int from, to;
-
-    rl_status status = rl_disk_open(disk, path, RL_OPEN_DEVICE, &from);
-    if (status != RL_OK)
+    if (status != RL_OK || copying->bytes >= copying->least)
         return status;
-    status = rl_disk_open(disk, copy_path, RL_OPEN_WRITE | RL_OPEN_CREATE | RL_OPEN_TRUNCATE, &to);
-    if (status == RL_OK) {
-        status = copy(disk, from, to, ret_bytes);
-        rl_disk_close(disk, to);
-    }
-    rl_disk_close(disk, from);
-    return status;
+    RL_ERROR("log", "%s: the device has only %" PRIu64 " bytes of what was synced up to position "
+             "%" PRIu64 "; nothing was changed", copying->path, copying->bytes, copying->least);
+    return RL_ECORRUPT;
 }
 
 static rl_status rebuild(struct rl_recovering *run, uint32_t i)
 {
     struct rl_recovery *r = run->r;
-    uint32_t least = i == run->trusted_segment ? run->trusted.pos : 0;
-    char path[RL_PATH_BYTES], copy_path[RL_PATH_BYTES];
-    uint64_t bytes = 0;
+    char path[RL_PATH_BYTES];
+    struct copying copying = { .path = path,
+                               .least = i == run->trusted_segment ? run->trusted.pos : 0 };
 
     rl_segment_path(r->directory, r->segments[i].base_offset, ".log", path);
-    rl_segment_path(r->directory, r->segments[i].base_offset, ".log.tmp", copy_path);
-    rl_status status = copy_file(r->disk, path, copy_path, &bytes);
-    if (status == RL_OK && bytes < least) {
-        RL_ERROR("log", "%s: the device has only %" PRIu64 " bytes of what was synced up to position "
-                 "%u; nothing was changed", path, bytes, least);
-        status = RL_ECORRUPT;
-    }
-    if (status == RL_OK)
-        status = rl_disk_rename(r->disk, copy_path, path);
+    rl_status status = rl_disk_open(r->disk, path, RL_OPEN_DEVICE, &copying.from);
     if (status != RL_OK)
-        (void)rl_disk_unlink(r->disk, copy_path);
-    else
-        RL_WARN("log", "%s: rebuilt from the %" PRIu64 " bytes that the device has", path, bytes);
+        return status;
+    status = rl_file_replace(r->disk, path, true, copy, &copying);
+    rl_disk_close(r->disk, copying.from);
+    if (status == RL_OK)
+        RL_WARN("log", "%s: rebuilt from the %" PRIu64 " bytes that the device has", path,
+                copying.bytes);
     return status;
 }
 

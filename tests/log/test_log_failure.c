@@ -300,6 +300,38 @@ Test(log_failure, a_rebuild_may_fail_and_is_tried_again)
     }
 }
 
+/* Blocks that fail are given again by a file system that has just got them back: seven copies may
+ * fail, the next lies elsewhere; and nothing of the others stays. */
+Test(log_failure, a_copy_that_cannot_be_written_is_made_again_elsewhere)
+{
+    static const enum rl_mem_call calls[] = { RL_MEM_WRITE, RL_MEM_SYNC };
+
+    for (uint32_t c = 0; c < RL_ARRAY_COUNT(calls); c++) {
+        for (uint32_t failures = 1; failures <= 8; failures++) {
+            struct fixture f;
+
+            start(&f);
+            cr_assert_eq(fixture_append(&f, &one), RL_OK);
+            fixture_settle(&f);
+            rl_mem_disk_fail_sync(f.mem_disk, 0, 200, RL_EIO);
+            rl_log_flush(f.log);
+            fixture_settle(&f);
+            struct rl_log_start again = rl_log_start_again(f.log);
+            fixture_close(&f, false);
+            for (uint32_t i = 0; i < failures; i++)
+                rl_mem_disk_fail(f.mem_disk, calls[c], i, RL_EIO);
+            cr_assert_eq(fixture_try_open(&f, again), failures < 8 ? RL_OK : RL_EIO);
+            rl_mem_disk_heal(f.mem_disk);
+            if (failures == 8)
+                cr_assert_eq(fixture_try_open(&f, again), RL_OK);
+            cr_assert_eq(rl_log_end_offset(f.log), 2);
+            model_truncate(&f.model, 2);
+            fixture_check(&f);
+            fixture_done(&f);
+        }
+    }
+}
+
 /* Synced records that the device lost all the same are not passed over. */
 Test(log_failure, a_segment_that_vanished_is_not_taken_for_an_empty_one)
 {
