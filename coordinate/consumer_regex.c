@@ -3,6 +3,7 @@
  *
  * Happy path: a call with an expression that its group does not know waits until that has been looked
  * for among all topics; then it goes on with what was found, so that its member hears of it at once.  A
+ * shard looks for one at a time, in the order they came: expensive ones cannot fill the helpers.  A
  * heartbeat that finds the topics changed looks again, at most every ten seconds; if something else
  * matches, the group is in its next epoch.
  * Failures: an expression that is none is INVALID_REGEX, with RE2's reason; a search that takes too long
@@ -18,7 +19,7 @@ struct rl_regex_search {
     struct rl_topic_search search;
     struct rl_groups *groups;           /* NULL: nobody wants to know any more */
     struct rl_slice group_id, text;     /* owned */
-    struct rl_slice *names;             /* owned: all topics, as they were at the start */
+    struct rl_slice *names;             /* owned: all topics, as they were at the start; NULL: it waits */
     uint64_t image_generation;
     struct rl_consumer_heartbeat *call; /* waits for it; NULL: the group looks again */
     struct rl_list link;
@@ -108,12 +109,15 @@ static void group_looked_again(struct rl_regex_search *s, struct rl_groups *grou
     rl_free(found);
 }
 
+static void search_next(struct rl_groups *groups);
+
 static void on_searched(struct rl_topic_search *search)
 {
     struct rl_regex_search *s = search->arg;
     struct rl_groups *groups = s->groups;
     if (groups != NULL) {
         rl_list_remove(&s->link);
+        search_next(groups);
         if (s->call != NULL)
             call_goes_on(s, groups);
         else
@@ -124,24 +128,33 @@ static void on_searched(struct rl_topic_search *search)
 
 /* ---- looking for it ---- */
 
-static struct rl_regex_search *search_start(struct rl_groups *groups, struct rl_slice group_id, struct rl_slice text,
-                                            struct rl_consumer_heartbeat *call)
+/* The first of the list, if it waits. */
+static void search_next(struct rl_groups *groups)
 {
     const struct rl_image *image = groups->image != NULL ? groups->image(groups) : rl_image_current(groups->shard);
-    struct rl_regex_search *s = rl_alloc_zero(1, sizeof *s);
-    s->groups = groups;
-    s->group_id = rl_owned_copy(group_id);
-    s->text = rl_owned_copy(text);
-    s->call = call;
+    struct rl_list *node = rl_list_first(&groups->searches);
+    struct rl_regex_search *s = node != NULL ? RL_LIST_ENTRY(node, struct rl_regex_search, link) : NULL;
+    if (s == NULL || s->names != NULL)
+        return;
     s->image_generation = image->generation;
     s->names = rl_alloc_zero(image->topic_count + 1, sizeof *s->names);
     for (uint32_t i = 0; i < image->topic_count; i++)
         s->names[i] = rl_owned_copy(rl_slice_of_string(image->by_name[i]->name));
     s->search = (struct rl_topic_search){ .pattern = s->text, .names = s->names, .name_count = image->topic_count,
                                           .done = on_searched, .arg = s };
-    rl_list_push_back(&groups->searches, &s->link);
     rl_topic_search_start(groups->shard, &s->search);
-    return s;
+}
+
+static void search_start(struct rl_groups *groups, struct rl_slice group_id, struct rl_slice text,
+                         struct rl_consumer_heartbeat *call)
+{
+    struct rl_regex_search *s = rl_alloc_zero(1, sizeof *s);
+    s->groups = groups;
+    s->group_id = rl_owned_copy(group_id);
+    s->text = rl_owned_copy(text);
+    s->call = call;
+    rl_list_push_back(&groups->searches, &s->link);
+    search_next(groups);
 }
 
 bool rl_consumer_regex_search(struct rl_groups *groups, struct rl_consumer_heartbeat *call)
@@ -179,6 +192,9 @@ void rl_consumer_regex_forget(struct rl_groups *groups, enum rl_group_error erro
             s->call->error = error;
             rl_list_push_back(groups->answers, &s->call->answer.link);
         }
-        rl_topic_search_cancel(&s->search);
+        if (s->names != NULL)
+            rl_topic_search_cancel(&s->search);
+        else
+            search_free(s);
     }
 }
