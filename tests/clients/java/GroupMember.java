@@ -1,6 +1,10 @@
 /* tests/clients/java/GroupMember.java — a member of a consumer group (../group_members.py).
  *
  *   java GroupMember HOST:PORT TOPIC GROUP [protocol=range|cooperative-sticky] [instance=ID] [session=MS]
+ *   java GroupMember HOST:PORT TOPIC GROUP assignor=uniform|range [instance=ID] [pattern=REGEX]
+ *
+ * An assignor makes it a member of the consumer protocol (KIP-848), with 4.3 only; with a pattern it
+ * reads every topic that matches.
  *
  * Commits after each poll; a commit that a rebalance or a dead broker prevents is made up for by the
  * next one.  Compiles and runs with 3.9 and 4.3. */
@@ -8,7 +12,6 @@ import java.time.Duration;
 import java.util.*;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.*;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.serialization.*;
@@ -19,21 +22,31 @@ public class GroupMember {
         System.out.flush();
     }
 
-    static Properties settings(String[] args) {
+    static Map<String, String> options(String[] args) {
         Map<String, String> options = new HashMap<>();
         for (int i = 3; i < args.length; i++) options.put(args[i].split("=")[0], args[i].split("=")[1]);
+        return options;
+    }
+
+    static Properties settings(String[] args) {
+        Map<String, String> options = options(args);
         Properties p = new Properties();
         p.put("bootstrap.servers", args[0]);
         p.put("group.id", args[2]);
         p.put("enable.auto.commit", "false");
         p.put("auto.offset.reset", "earliest");
-        p.put("session.timeout.ms", options.getOrDefault("session", "6000"));
-        p.put("heartbeat.interval.ms", "500");
         p.put("reconnect.backoff.max.ms", "500");
         p.put("default.api.timeout.ms", "15000");
-        p.put("partition.assignment.strategy", options.getOrDefault("protocol", "range").equals("range")
-              ? "org.apache.kafka.clients.consumer.RangeAssignor"
-              : "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
+        if (options.containsKey("assignor")) {
+            p.put("group.protocol", "consumer");
+            p.put("group.remote.assignor", options.get("assignor"));
+        } else {
+            p.put("session.timeout.ms", options.getOrDefault("session", "6000"));
+            p.put("heartbeat.interval.ms", "500");
+            p.put("partition.assignment.strategy", options.getOrDefault("protocol", "range").equals("range")
+                  ? "org.apache.kafka.clients.consumer.RangeAssignor"
+                  : "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
+        }
         if (options.containsKey("instance")) p.put("group.instance.id", options.get("instance"));
         return p;
     }
@@ -56,14 +69,28 @@ public class GroupMember {
         }
     }
 
-    static void run(Consumer<byte[], String> consumer, String topic) {
-        consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
+    /* A class of 4.3, which 3.9 does not know. */
+    static void subscribe(Consumer<?, ?> consumer, String pattern, ConsumerRebalanceListener listener) throws Exception {
+        Class<?> kind = Class.forName("org.apache.kafka.clients.consumer.SubscriptionPattern");
+        Consumer.class.getMethod("subscribe", kind, ConsumerRebalanceListener.class)
+            .invoke(consumer, kind.getConstructor(String.class).newInstance(pattern), listener);
+    }
+
+    static void run(Consumer<byte[], String> consumer, String topic, String pattern) throws Exception {
+        ConsumerRebalanceListener listener = new ConsumerRebalanceListener() {
             public void onPartitionsAssigned(Collection<TopicPartition> partitions) { tell(consumer); }
             public void onPartitionsRevoked(Collection<TopicPartition> partitions) { }
-        });
+        };
+        if (pattern == null) consumer.subscribe(List.of(topic), listener);
+        else subscribe(consumer, pattern, listener);
         boolean saved = true;
+        Set<TopicPartition> told = Set.of();
         while (true) {
             ConsumerRecords<byte[], String> records = consumer.poll(Duration.ofMillis(200));
+            if (!told.equals(consumer.assignment())) {
+                told = new HashSet<>(consumer.assignment());
+                tell(consumer);
+            }
             for (ConsumerRecord<byte[], String> r : records)
                 say("record " + r.partition() + " " + r.offset() + " " + r.value());
             if (!records.isEmpty() || !saved) saved = commit(consumer);
@@ -81,14 +108,14 @@ public class GroupMember {
             } catch (InterruptedException ignored) { }
         }));
         try {
-            run(consumer, args[1]);
+            run(consumer, args[1], options(args).get("pattern"));
         } catch (WakeupException end) {
             consumer.close();
             say("closed");
         } catch (FencedInstanceIdException error) {
             say("fenced");
             Runtime.getRuntime().halt(3);
-        } catch (KafkaException error) {
+        } catch (Exception error) {
             error.printStackTrace();
             Runtime.getRuntime().halt(4);
         }

@@ -1,6 +1,9 @@
 """tests/clients/python/group_member.py — a member of a consumer group (../group_members.py).
 
   group_member.py HOST:PORT TOPIC GROUP [protocol=ASSIGNOR] [instance=ID] [session=MS] [generations=1]
+  group_member.py HOST:PORT TOPIC GROUP assignor=uniform|range [instance=ID]
+
+An assignor makes it a member of the consumer protocol (KIP-848).
 
 With generations=1 the standard output has librdkafka's own words as well, which tell the generation.
 Commits each batch at once.  Works with Debian's old confluent-kafka and with a current one.
@@ -30,9 +33,12 @@ def on_term(_signal, _frame):
 
 def settings():
     found = {"bootstrap.servers": ADDRESS, "group.id": GROUP, "enable.auto.commit": False,
-             "auto.offset.reset": "earliest", "session.timeout.ms": int(OPTIONS.get("session", 6000)),
-             "heartbeat.interval.ms": 500, "reconnect.backoff.max.ms": 500,
-             "partition.assignment.strategy": OPTIONS.get("protocol", "range")}
+             "auto.offset.reset": "earliest", "reconnect.backoff.max.ms": 500}
+    if "assignor" in OPTIONS:
+        found |= {"group.protocol": "consumer", "group.remote.assignor": OPTIONS["assignor"]}
+    else:
+        found |= {"session.timeout.ms": int(OPTIONS.get("session", 6000)), "heartbeat.interval.ms": 500,
+                  "partition.assignment.strategy": OPTIONS.get("protocol", "range")}
     if "generations" in OPTIONS:
         os.dup2(1, 2)               # one stream, so that what is told stays in order
         found["debug"] = "cgrp"
