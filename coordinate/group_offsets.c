@@ -366,7 +366,8 @@ void rl_groups_delete_offsets(struct rl_groups *groups, struct rl_offset_delete 
             continue;
         if (rl_group_is_subscribed(group, partition->topic))
             partition->error = RL_GROUP_SUBSCRIBED_TO_TOPIC;
-        else if (rl_committed_offsets_find(&group->offsets, partition->topic, partition->partition) != NULL)
+        else if (rl_committed_offsets_find(&group->offsets, partition->topic, partition->partition) != NULL ||
+                 group->first_commits_in_flight > 0)    /* one of them may be of this partition */
             rl_group_remove_offset(group, partition->topic, partition->partition);
     }
     call->write = (struct rl_group_write){ .done = on_offsets_deleted, .applied = true };

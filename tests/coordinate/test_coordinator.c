@@ -79,6 +79,28 @@ Test(coordinator, deletions_are_read_back)
     rig_stop();
 }
 
+/* The first commit of a partition is on its way when its offset is deleted. */
+Test(coordinator, a_deletion_behind_a_commit)
+{
+    struct commit first, other;
+    rig_start();
+    commit_send(&first, "g", 0, 5);
+    commit_send(&other, "g", 1, 6);
+    struct rl_offset_delete_partition one = { .topic = text("t"), .partition = 0 };
+    struct rl_offset_delete offsets = { .group_id = text("g"), .partitions = &one, .partition_count = 1,
+                                        .answer = { .done = on_deleted } };
+    rl_groups_delete_offsets(groups_of("g"), &offsets);
+    settle();
+    cr_assert(first.answered && other.answered);
+    cr_assert_eq(offsets.error, RL_GROUP_OK);
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(committed("g", 0), -1);
+        cr_assert_eq(committed("g", 1), 6);
+        read_again();
+    }
+    rig_stop();
+}
+
 /* A disk that is full refuses the commit, and what was committed before stays. */
 Test(coordinator, a_commit_that_cannot_be_written)
 {

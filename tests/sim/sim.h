@@ -17,8 +17,8 @@
 #define SIM_PARTITIONS_MAX 16
 #define SIM_TOPICS_MAX 8
 #define SIM_CLIENTS_MAX 6
-#define SIM_GROUPS_MAX 3
-#define SIM_MEMBERS_MAX 8
+#define SIM_GROUPS_MAX 4
+#define SIM_MEMBERS_MAX 9
 #define SIM_QUEUE_MAX 5                 /* batches that wait for an answer, as idempotence allows */
 
 struct sim;
@@ -76,6 +76,7 @@ struct sim_options {
     X(FENCED, "commits refused to old generations and strangers", true) \
     X(OFFSETS_FETCHED, "committed offsets read and compared", true) \
     X(IN_DOUBT, "commits whose answer was lost", true) \
+    X(DELETED, "committed offsets deleted", true) \
     X(LEFT, "members that left", true) \
     X(DIED, "members that died", true) \
     X(CAME_AGAIN, "static members that took their old place", true) \

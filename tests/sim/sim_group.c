@@ -144,8 +144,7 @@ uint32_t sim_group_synced(struct sim *sim, const struct sim_call *call, uint32_t
 
 /* ---- commits ---- */
 
-uint32_t sim_group_commit(struct sim *sim, uint32_t group, uint32_t partition, int64_t offset,
-                          int32_t generation, bool refused)
+uint32_t sim_group_commit(struct sim *sim, const struct sim_commit *commit)
 {
     struct sim_groups *m = model_of(sim);
 
@@ -153,7 +152,7 @@ uint32_t sim_group_commit(struct sim *sim, uint32_t group, uint32_t partition, i
         m->commit_capacity = RL_MAX(2 * m->commit_capacity, 1024);
         m->commits = sim_world_realloc(m->commits, m->commit_capacity * sizeof *m->commits);
     }
-    m->commits[m->commit_count] = (struct sim_commit){ group, partition, offset, generation, refused };
+    m->commits[m->commit_count] = *commit;
     return m->commit_count++;
 }
 
@@ -190,14 +189,15 @@ void sim_group_committed(struct sim *sim, const struct sim_call *call, uint32_t 
         sim_fail(sim, "group %s: commit %u of generation %d was accepted from a stranger or an old "
                  "generation", g->id, number, commit->generation);
     if (error == 0) {
-        sim_group_check_generation(sim, call, commit->generation);
-        sim_say(sim, "committed: group %s partition %u offset %lld, commit %u", g->id, commit->partition,
-                (long long)commit->offset, number);
+        if (commit->generation >= 0)
+            sim_group_check_generation(sim, call, commit->generation);
+        sim_say(sim, "%s: group %s partition %u offset %lld, commit %u", commit->deletes ? "deleted" : "committed",
+                g->id, commit->partition, (long long)commit->offset, number);
         g->at[commit->partition].floor = RL_MAX(g->at[commit->partition].floor, number + 1);
-        sim_noted(sim, SIM_COMMITS, 1);
+        sim_noted(sim, commit->deletes ? SIM_DELETED : SIM_COMMITS, 1);
         return;
     }
-    commit->refused |= !is_unclear(error);
+    commit->refused |= !is_unclear(error) && error != RL_KAFKA_GROUP_ID_NOT_FOUND;
     sim_noted(sim, SIM_FENCED, error == RL_KAFKA_ILLEGAL_GENERATION || error == RL_KAFKA_UNKNOWN_MEMBER_ID ||
                                error == RL_KAFKA_FENCED_INSTANCE_ID);
 }
@@ -210,6 +210,23 @@ static bool may_come_behind(const struct sim_committed *c, uint32_t number, uint
     return false;
 }
 
+/* Nothing is committed: never was, or it was deleted.  That is seen before it is on stable storage. */
+static bool may_be_none(const struct sim_groups *m, const struct sim_committed *c, uint32_t group,
+                        uint32_t partition, uint32_t floor)
+{
+    if (floor == 0 || m->commits[floor - 1].deletes)
+        return true;
+    for (uint32_t i = 0; i < c->doubt_count; i++)
+        if (m->commits[c->doubts[i].number].deletes && may_come_behind(c, c->doubts[i].number, floor))
+            return true;
+    for (uint32_t i = m->commit_count; i-- > floor;) {
+        const struct sim_commit *newer = &m->commits[i];
+        if (newer->deletes && newer->group == group && newer->partition == partition && !newer->refused)
+            return true;
+    }
+    return false;
+}
+
 void sim_group_fetched(struct sim *sim, uint32_t group, uint32_t partition, uint32_t floor, int64_t offset,
                        struct rl_slice metadata)
 {
@@ -219,7 +236,7 @@ void sim_group_fetched(struct sim *sim, uint32_t group, uint32_t partition, uint
     char text[16] = "";
 
     sim_noted(sim, SIM_OFFSETS_FETCHED, 1);
-    if (offset < 0 && floor == 0)
+    if (offset < 0 && may_be_none(m, c, group, partition, floor))
         return;
     if (offset < 0)
         sim_fail(sim, "group %s partition %u: nothing is committed, but commit %u was known", g->id, partition,
@@ -227,7 +244,8 @@ void sim_group_fetched(struct sim *sim, uint32_t group, uint32_t partition, uint
     memcpy(text, metadata.data, RL_MIN(metadata.bytes, sizeof text - 1));
     uint32_t number = (uint32_t)strtoul(text, NULL, 10);
     const struct sim_commit *commit = text[0] != '\0' && number < m->commit_count ? &m->commits[number] : NULL;
-    if (commit == NULL || commit->group != group || commit->partition != partition || commit->offset != offset)
+    if (commit == NULL || commit->group != group || commit->partition != partition || commit->offset != offset ||
+        commit->deletes)
         sim_fail(sim, "group %s partition %u: offset %lld (%s) is committed, which nobody sent", g->id, partition,
                  (long long)offset, text);
     if (commit->refused)

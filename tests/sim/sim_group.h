@@ -18,8 +18,9 @@
 struct sim_commit {
     uint32_t group, partition;
     int64_t offset;
-    int32_t generation;
+    int32_t generation;                 /* -1: by hand */
     bool refused;                       /* and so must never be seen */
+    bool deletes;                       /* what was committed before */
 };
 
 /* What a group has committed of a partition. */
@@ -67,9 +68,8 @@ void sim_group_told(struct sim *sim, const struct sim_call *call, int32_t genera
 /* A member's part; bit for each partition. */
 uint32_t sim_group_synced(struct sim *sim, const struct sim_call *call, uint32_t label,
                           struct rl_slice assignment);
-/* A commit that is sent now; its number.  refused: it must be. */
-uint32_t sim_group_commit(struct sim *sim, uint32_t group, uint32_t partition, int64_t offset,
-                          int32_t generation, bool refused);
+/* A commit (or deletion) that is sent now; its number.  refused: it must be. */
+uint32_t sim_group_commit(struct sim *sim, const struct sim_commit *commit);
 bool sim_group_may_commit(const struct sim *sim, uint32_t group, uint32_t partition);
 void sim_group_committed(struct sim *sim, const struct sim_call *call, uint32_t number, int16_t error);
 /* Its connection is gone, and the answer with it. */
@@ -89,6 +89,7 @@ enum sim_member_step { SIM_MEMBER_FINDS, SIM_MEMBER_JOINS, SIM_MEMBER_SYNCS, SIM
 
 struct sim_member {
     uint32_t index, group;
+    bool by_hand;                       /* it is no member, and commits all the same */
     struct sim_link link;
     char instance[16];                  /* "": a dynamic member */
     char id[SIM_MEMBER_ID_BYTES];       /* "": not given yet */
@@ -136,7 +137,15 @@ void sim_member_on_records(struct sim *sim, struct sim_member *m, const struct s
 void sim_member_ask_commit(struct sim *sim, struct sim_member *m);
 void sim_member_ask_wrong_commit(struct sim *sim, struct sim_member *m);
 void sim_member_on_committed(struct sim *sim, struct sim_member *m, const struct sim_call *call, const void *answer);
+/* A commit of it has its answer. */
+void sim_member_answered(struct sim_member *m, uint32_t number);
 /* Its connection is gone, and answers to its commits with it. */
 void sim_member_lose_answers(struct sim *sim, struct sim_member *m);
+
+/* sim_hand.c: a group without members. */
+void sim_hand_work(struct sim *sim, struct sim_member *m);
+void sim_hand_on_group_deleted(struct sim *sim, struct sim_member *m, const struct sim_call *call, const void *answer);
+void sim_hand_on_offsets_deleted(struct sim *sim, struct sim_member *m, const struct sim_call *call,
+                                 const void *answer);
 
 #endif

@@ -91,6 +91,9 @@ void sim_member_on_error(struct sim *sim, struct sim_member *m, const struct sim
 {
     bool mine = !call->member.stray && call->member.identity == m->identity;
 
+    if (m->by_hand && (error < RL_KAFKA_COORDINATOR_LOAD_IN_PROGRESS || error > RL_KAFKA_NOT_COORDINATOR))
+        sim_fail(sim, "group %s: API %d answers error %d, and it has no members", sim_member_group(sim, m)->id,
+                 call->key, error);
     switch (error) {
     case RL_KAFKA_COORDINATOR_LOAD_IN_PROGRESS:
     case RL_KAFKA_COORDINATOR_NOT_AVAILABLE:
@@ -394,6 +397,12 @@ static void on_reply(struct sim *sim, struct sim_member *m, const struct sim_cal
     case RL_API_OFFSET_COMMIT:
         sim_member_on_committed(sim, m, call, reply);
         break;
+    case RL_API_DELETE_GROUPS:
+        sim_hand_on_group_deleted(sim, m, call, reply);
+        break;
+    case RL_API_OFFSET_DELETE:
+        sim_hand_on_offsets_deleted(sim, m, call, reply);
+        break;
     case RL_API_HEARTBEAT:
         on_heartbeat(sim, m, call, ((const struct rl_heartbeat_response *)reply)->error_code);
         break;
@@ -456,7 +465,10 @@ static void ask_next(struct sim *sim, struct sim_member *m)
         sim_member_ask_offsets(sim, m, m->unknown);
         break;
     case SIM_MEMBER_WORKS:
-        work(sim, m);
+        if (m->by_hand)
+            sim_hand_work(sim, m);
+        else
+            work(sim, m);
         break;
     }
 }
@@ -476,7 +488,7 @@ static void receive_all(struct sim *sim, struct sim_member *m)
 /* It is cut off, or gone for good: then somebody else, or the same instance, comes some time later. */
 static void suffer(struct sim *sim, struct sim_member *m)
 {
-    bool reset = sim_one_in(sim, 2), dies = sim_one_in(sim, 3);
+    bool reset = sim_one_in(sim, 2), dies = sim_one_in(sim, 3) && !m->by_hand;
 
     sim_noted(sim, SIM_RESETS, reset);
     sim_link_close(sim, &m->link, reset);
@@ -525,6 +537,11 @@ bool sim_members_settled(const struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->members->count; i++) {
         const struct sim_member *m = &sim->members->members[i];
+        if (m->by_hand) {
+            if (!m->committed || m->link.call_count > 0)
+                return false;
+            continue;
+        }
         if (!m->assigned || m->step != SIM_MEMBER_WORKS || m->generation != sim_member_group(sim, m)->synced ||
             sim_member_group(sim, m)->told != m->generation || !m->beaten || (!m->committed && m->owned != 0) ||
             m->link.call_count > 0)
@@ -539,17 +556,21 @@ struct sim_members *sim_members_create(struct sim *sim)
 {
     struct sim_members *members = sim_world_alloc_zero(1, sizeof *members);
 
-    members->model.count = 1 + (uint32_t)sim_below(sim, SIM_GROUPS_MAX);
-    for (uint32_t g = 0; g < members->model.count; g++)
+    uint32_t groups = 1 + (uint32_t)sim_below(sim, SIM_GROUPS_MAX - 1);
+    for (uint32_t g = 0; g < groups; g++)
         snprintf(members->model.groups[g].id, sizeof members->model.groups[g].id, "group-%u", g);
-    members->count = members->model.count + 1 + (uint32_t)sim_below(sim, SIM_MEMBERS_MAX - SIM_GROUPS_MAX);
+    snprintf(members->model.groups[groups].id, sizeof members->model.groups[groups].id, "by-hand");
+    members->model.count = groups + 1;
+    members->count = groups + 2 + (uint32_t)sim_below(sim, SIM_MEMBERS_MAX - SIM_GROUPS_MAX);
     for (uint32_t i = 0; i < members->count; i++) {
         struct sim_member *m = &members->members[i];
         m->index = i;
-        m->group = i % members->model.count;
+        m->group = i == 0 ? groups : i % groups;
+        m->by_hand = m->assigned = i == 0;
+        m->owned = m->by_hand ? RL_BIT(sim->model.partition_count) - 1 : 0;
         m->generation = -1;
         m->topics = RL_BIT(sim->model.topic_count) - 1;
-        if (sim_one_in(sim, 3))
+        if (!m->by_hand && sim_one_in(sim, 3))
             snprintf(m->instance, sizeof m->instance, "i%u", i);
     }
     return members;

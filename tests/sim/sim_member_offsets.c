@@ -149,7 +149,8 @@ static void ask_commit(struct sim *sim, struct sim_member *m, uint32_t partition
         if (!sim->model.partitions[p].audited || !sim_group_may_commit(sim, m->group, p) ||
             m->unanswered_count == SIM_UNANSWERED_MAX)
             continue;
-        uint32_t number = sim_group_commit(sim, m->group, p, m->positions[p], as->generation, as->refused);
+        uint32_t number = sim_group_commit(sim, &(struct sim_commit){ m->group, p, m->positions[p],
+                                                                      as->generation, as->refused, false });
         m->unanswered[m->unanswered_count++] = number;
         call.items[call.count++] = (struct sim_call_item){ .partition = p, .batch = number };
         snprintf(texts[n], sizeof texts[n], "%u", number);
@@ -201,7 +202,7 @@ void sim_member_ask_wrong_commit(struct sim *sim, struct sim_member *m)
         ask_commit(sim, m, RL_BIT(random_bit(sim, m->owned)), &as);
 }
 
-static void answered(struct sim_member *m, uint32_t number)
+void sim_member_answered(struct sim_member *m, uint32_t number)
 {
     for (uint32_t i = 0; i < m->unanswered_count; i++)
         if (m->unanswered[i] == number) {
@@ -222,7 +223,7 @@ void sim_member_on_committed(struct sim *sim, struct sim_member *m, const struct
         const struct rl_offset_commit_response_partition *part = reply->topics[i].partitions;
         if (part->partition_index != sim->model.partitions[call->items[i].partition].index)
             sim_fail(sim, "group %s: a commit of another partition is answered", sim_member_group(sim, m)->id);
-        answered(m, call->items[i].batch);
+        sim_member_answered(m, call->items[i].batch);
         sim_group_committed(sim, call, call->items[i].batch, part->error_code);
         worst = part->error_code != 0 ? part->error_code : worst;
     }
