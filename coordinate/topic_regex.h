@@ -23,7 +23,7 @@
 
 struct rl_topic_regex;
 
-/* Compile a pattern.  Takes up to some milliseconds: not on a shard if the pattern is a stranger's.
+/* Compile a pattern.  The worst take up to a second: not on a shard if the pattern is a stranger's.
  * RL_OK; RL_EMALFORMED: it is no pattern or too large, *ret_why says it in Kafka's words (static
  * storage); RL_ENOMEM.  Any thread. */
 rl_status rl_topic_regex_create(struct rl_slice pattern, const char **ret_why,
