@@ -3,6 +3,7 @@
 #include "coordinate/owned.h"
 
 #define CAPACITY_FIRST 4
+#define TABLE_FROM 16
 
 void rl_committed_offsets_init(struct rl_committed_offsets *offsets, uint64_t seed)
 {
@@ -16,6 +17,7 @@ static void topic_free(struct rl_offsets_topic *topic)
     for (uint32_t i = 0; i < topic->count; i++)
         rl_owned_free(&topic->entries[i].value.metadata);
     rl_free(topic->entries);
+    rl_table_done(&topic->by_partition);
     rl_owned_free(&topic->name);
     rl_free(topic);
 }
@@ -49,24 +51,27 @@ struct rl_offsets_topic *rl_committed_offsets_topic(const struct rl_committed_of
     return rl_table_find(&offsets->by_topic, topic);
 }
 
-/* The first entry that is not below this partition. */
-static uint32_t lower_bound(const struct rl_offsets_topic *topic, int32_t partition)
+/* Few are looked through; so many have a table. */
+static bool has_table(const struct rl_offsets_topic *topic)
 {
-    uint32_t low = 0, high = topic->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (topic->entries[middle].partition < partition)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return rl_table_count(&topic->by_partition) > 0;
+}
+
+static void table_set(struct rl_offsets_topic *topic, uint32_t i)
+{
+    rl_table_put_number(&topic->by_partition, (uint32_t)topic->entries[i].partition, (void *)(uintptr_t)(i + 1));
 }
 
 static struct rl_offsets_entry *entry_find(const struct rl_offsets_topic *topic, int32_t partition)
 {
-    uint32_t i = lower_bound(topic, partition);
-    return i < topic->count && topic->entries[i].partition == partition ? &topic->entries[i] : NULL;
+    if (has_table(topic)) {
+        uintptr_t found = (uintptr_t)rl_table_find_number(&topic->by_partition, (uint32_t)partition);
+        return found > 0 ? &topic->entries[found - 1] : NULL;
+    }
+    for (uint32_t i = 0; i < topic->count; i++)
+        if (topic->entries[i].partition == partition)
+            return &topic->entries[i];
+    return NULL;
 }
 
 const struct rl_committed_offset *rl_offsets_topic_find(const struct rl_offsets_topic *topic,
@@ -91,6 +96,7 @@ static struct rl_offsets_topic *topic_find_or_create(struct rl_committed_offsets
         return topic;
     topic = rl_alloc_zero(1, sizeof *topic);
     topic->name = rl_owned_copy(name);
+    rl_table_init(&topic->by_partition, offsets->by_topic.seed);
     rl_table_put(&offsets->by_topic, topic->name, topic);
     rl_list_push_back(&offsets->topics, &topic->link);
     return topic;
@@ -98,15 +104,27 @@ static struct rl_offsets_topic *topic_find_or_create(struct rl_committed_offsets
 
 static struct rl_offsets_entry *entry_insert(struct rl_offsets_topic *topic, int32_t partition)
 {
-    uint32_t i = lower_bound(topic, partition);
     if (topic->count == topic->capacity) {
         topic->capacity = topic->capacity == 0 ? CAPACITY_FIRST : topic->capacity * 2;
         topic->entries = rl_realloc(topic->entries, topic->capacity * sizeof *topic->entries);
     }
-    memmove(&topic->entries[i + 1], &topic->entries[i], (topic->count - i) * sizeof *topic->entries);
-    topic->count++;
-    topic->entries[i] = (struct rl_offsets_entry){ .partition = partition };
-    return &topic->entries[i];
+    topic->entries[topic->count++] = (struct rl_offsets_entry){ .partition = partition };
+    if (has_table(topic))
+        table_set(topic, topic->count - 1);
+    for (uint32_t i = 0; topic->count == TABLE_FROM && i < TABLE_FROM; i++)
+        table_set(topic, i);
+    return &topic->entries[topic->count - 1];
+}
+
+static void entry_remove(struct rl_offsets_topic *topic, struct rl_offsets_entry *entry)
+{
+    bool with_table = has_table(topic);
+    if (with_table)
+        rl_table_remove_number(&topic->by_partition, (uint32_t)entry->partition);
+    rl_owned_free(&entry->value.metadata);
+    *entry = topic->entries[--topic->count];
+    if (with_table && entry < &topic->entries[topic->count])
+        table_set(topic, (uint32_t)(entry - topic->entries));
 }
 
 void rl_committed_offsets_put(struct rl_committed_offsets *offsets, struct rl_slice topic,
@@ -143,11 +161,9 @@ bool rl_committed_offsets_remove(struct rl_committed_offsets *offsets, struct rl
     struct rl_offsets_entry *entry = from != NULL ? entry_find(from, partition) : NULL;
     if (entry == NULL)
         return false;
-    rl_owned_free(&entry->value.metadata);
-    uint32_t i = (uint32_t)(entry - from->entries);
-    memmove(entry, entry + 1, (from->count - i - 1) * sizeof *entry);
+    entry_remove(from, entry);
     offsets->count--;
-    if (--from->count == 0)
+    if (from->count == 0)
         rl_committed_offsets_remove_topic(offsets, from);
     return true;
 }

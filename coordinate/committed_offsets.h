@@ -16,8 +16,9 @@ struct rl_offsets_entry {               /* one partition */
 
 struct rl_offsets_topic {
     struct rl_slice name;               /* owned */
-    struct rl_offsets_entry *entries;   /* sorted by partition */
+    struct rl_offsets_entry *entries;   /* in no order; removing one moves the last to its place */
     uint32_t count, capacity;
+    struct rl_table by_partition;       /* index in entries + 1; only with many */
     struct rl_list link;                /* in the order of their first commit */
 };
 

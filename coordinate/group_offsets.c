@@ -9,6 +9,7 @@
 #include "coordinate/group_id.h"
 #include "coordinate/owned.h"
 #include "core/text.h"
+#include <stdlib.h>
 
 /* One commit may take so much of the log; a client that wants more makes several. */
 #define COMMIT_BYTES_MAX ((size_t)16 << 20)
@@ -242,6 +243,12 @@ static size_t all_bytes(const struct rl_committed_offsets *offsets)
     return bytes;
 }
 
+static int compare_partitions(const void *a, const void *b)
+{
+    const struct rl_offset_fetch_partition *one = a, *other = b;
+    return (one->partition > other->partition) - (one->partition < other->partition);
+}
+
 static void fetch_all(const struct rl_committed_offsets *offsets, struct rl_offset_fetch *fetch)
 {
     fetch->memory = rl_alloc(all_bytes(offsets));
@@ -260,6 +267,7 @@ static void fetch_all(const struct rl_committed_offsets *offsets, struct rl_offs
             partition->partition = topic->entries[i].partition;
             fill(partition, &topic->entries[i].value, &at);
         }
+        qsort(to->partitions, to->partition_count, sizeof *to->partitions, compare_partitions);
         to++;
     }
 }
