@@ -128,8 +128,13 @@ static void describe_one(struct rl_group_item *item, struct rl_groups *groups)
     struct describe_group *d = RL_CONTAINER_OF(item, struct describe_group, item);
     const struct rl_group *group = rl_groups_find(groups, item->group_id);
     d->is_other = group != NULL && group->consumer == NULL;
-    if (group != NULL && group->consumer != NULL)
+    if (group != NULL && group->consumer != NULL && rl_group_item_left(item) > 0) {
         describe(d, group);
+        if (!rl_group_item_take(item, d->memory.used_bytes))
+            rl_consumer_group_describe_response_group_init(&d->answer);
+    } else if (group != NULL && group->consumer != NULL) {
+        item->error = RL_GROUP_INTERNAL;
+    }
     rl_group_item_done(item);
 }
 

@@ -58,6 +58,8 @@ static void describe(struct describe_group *d, const struct rl_group *group)
         struct describe_member m = member_of(group, RL_LIST_ENTRY(node, struct rl_group_member, link));
         bytes += member_bytes(&m);
     }
+    if (!rl_group_item_take(&d->item, bytes))
+        return;
     d->found = true;
     d->state = group->state;
     d->member_count = rl_table_count(&group->by_member_id);

@@ -34,8 +34,10 @@ struct offset_fetch {
 static void fetch_one(struct rl_group_item *item, struct rl_groups *groups)
 {
     struct rl_offset_fetch *fetch = &RL_CONTAINER_OF(item, struct fetch_group, item)->fetch;
+    fetch->bytes_max = rl_group_item_left(item);
     rl_groups_fetch_offsets(groups, fetch);
     item->error = fetch->error;
+    (void)rl_group_item_take(item, fetch->bytes);
     rl_group_item_done(item);
 }
 

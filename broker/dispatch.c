@@ -9,6 +9,9 @@
 #include "core/logger.h"
 #include "wire/message_header.h"
 
+/* Beyond what a request may take of memory for its answer: it names the same things many times. */
+#define REPLY_BYTES_MAX ((size_t)256 << 20)
+
 static const struct rl_api_row api_rows[] = {
     /* Announced from 0 because librdkafka before 2.11 takes a higher minimum for a broker without
      * gzip, snappy and lz4 (KAFKA-18659); versions 0 to 2 close the connection, as in Kafka 4. */
@@ -140,6 +143,13 @@ void rl_reply_message(struct rl_request *request, const void *response)
 {
     const struct rl_message_info *info = &rl_api_find(request->api_key)->response;
     size_t bytes = rl_response_header_bytes(request) + info->size(request->api_version, response);
+    if (bytes > REPLY_BYTES_MAX) {
+        RL_WARN_EVERY(10, "broker", "a connection is closed: its %s has an answer of %zu bytes, and what is "
+                      "asked for once has at most %zu", rl_api_find(request->api_key)->name, bytes,
+                      REPLY_BYTES_MAX);
+        rl_request_close(request);
+        return;
+    }
     struct rl_buffer *buffer = rl_buffer_create(bytes, rl_request_shard(request)->index);
     struct rl_writer writer = rl_wr_of(buffer->data, bytes);
     rl_response_header_write(request, &writer);

@@ -65,10 +65,35 @@ void rl_group_item_done(struct rl_group_item *item)
     release(item->call);
 }
 
+/* Of all shards together, as long as they are few. */
+#define ANSWER_BYTES_MAX ((size_t)128 << 20)
+#define ANSWER_BYTES_OF_SHARD_MIN ((size_t)32 << 20)
+
+static size_t bytes_max(const struct rl_scatter_call *call)
+{
+    return RL_MAX(ANSWER_BYTES_MAX / call->owner->count, ANSWER_BYTES_OF_SHARD_MIN);
+}
+
+size_t rl_group_item_left(const struct rl_group_item *item)
+{
+    size_t max = bytes_max(item->call);
+    return max - RL_MIN(item->call->bytes, max);
+}
+
+bool rl_group_item_take(struct rl_group_item *item, size_t bytes)
+{
+    bool fits = bytes <= rl_group_item_left(item);
+    item->call->bytes += bytes;
+    if (!fits)
+        item->error = RL_GROUP_INTERNAL;
+    return fits;
+}
+
 void rl_group_scatter_run(struct rl_scatter_call *call,
                           void (*one)(struct rl_group_item *item, struct rl_groups *groups))
 {
     call->outstanding = 1;
+    call->bytes = 0;
     for (struct rl_scatter_item *i = call->items, *next; i != NULL; i = next) {
         struct rl_group_item *item = RL_CONTAINER_OF(i, struct rl_group_item, item);
         next = i->next;

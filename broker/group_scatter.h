@@ -28,6 +28,12 @@ bool rl_group_scatter_add(struct rl_scatter *scatter, struct rl_group_item *item
 void rl_group_scatter_run(struct rl_scatter_call *call,
                           void (*one)(struct rl_group_item *item, struct rl_groups *groups));
 void rl_group_item_done(struct rl_group_item *item);
+/* The item's part of the answer takes so much memory on the groups' shard: requests may name the same
+ * group, or partition, many times.  False: the items of this call take more than they may together, and
+ * this one has an error.  Owner's shard. */
+bool rl_group_item_take(struct rl_group_item *item, size_t bytes);
+/* How much is left. */
+size_t rl_group_item_left(const struct rl_group_item *item);
 
 /* A request that waits ends early when its connection is gone, or memory is short: request->state is
  * its struct rl_scatter, which has a cancel. */

@@ -30,6 +30,7 @@ struct rl_scatter_call {                /* all items of one owner */
     struct rl_scatter_item *items, **items_end;
     /* the owner's, while the call is out */
     uint32_t outstanding;               /* its own count */
+    size_t bytes;                       /* group_scatter.h: taken for the answer */
     bool finished;                      /* it said rl_scatter_call_done */
     struct rl_timer timer;
     /* the connection's shard's; a word apart from the owner's, since compilers read flags together */

@@ -215,6 +215,17 @@ static void fill(struct rl_offset_fetch_partition *to, const struct rl_committed
     *at += to->metadata.bytes;
 }
 
+static bool fetch_reserve(struct rl_offset_fetch *fetch, size_t bytes)
+{
+    if (bytes > fetch->bytes_max) {
+        fetch->error = RL_GROUP_INTERNAL;
+        return false;
+    }
+    fetch->memory = rl_alloc(bytes);
+    fetch->bytes = bytes;
+    return true;
+}
+
 static void fetch_asked(const struct rl_committed_offsets *offsets, struct rl_offset_fetch *fetch)
 {
     size_t bytes = 1;
@@ -222,7 +233,9 @@ static void fetch_asked(const struct rl_committed_offsets *offsets, struct rl_of
         for (uint32_t i = 0; i < fetch->topics[t].partition_count; i++)
             bytes += metadata_bytes(rl_committed_offsets_find(offsets, fetch->topics[t].name,
                                                               fetch->topics[t].partitions[i].partition));
-    uint8_t *at = fetch->memory = rl_alloc(bytes);
+    if (!fetch_reserve(fetch, bytes))
+        return;
+    uint8_t *at = fetch->memory;
     for (uint32_t t = 0; t < fetch->topic_count; t++)
         for (uint32_t i = 0; i < fetch->topics[t].partition_count; i++) {
             struct rl_offset_fetch_partition *partition = &fetch->topics[t].partitions[i];
@@ -251,7 +264,8 @@ static int compare_partitions(const void *a, const void *b)
 
 static void fetch_all(const struct rl_committed_offsets *offsets, struct rl_offset_fetch *fetch)
 {
-    fetch->memory = rl_alloc(all_bytes(offsets));
+    if (!fetch_reserve(fetch, all_bytes(offsets)))
+        return;
     fetch->topics = fetch->memory;
     fetch->topic_count = rl_table_count(&offsets->by_topic);
     struct rl_offset_fetch_partition *partition = (void *)(fetch->topics + fetch->topic_count);

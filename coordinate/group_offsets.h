@@ -50,11 +50,14 @@ struct rl_offset_fetch {
     struct rl_slice group_id;
     struct rl_slice member_id;          /* null: nobody of the group asks */
     int32_t member_epoch;               /* < 0: not told */
-    enum rl_group_error error;          /* out: OK, UNKNOWN_MEMBER, STALE_MEMBER_EPOCH, INTERNAL */
+    size_t bytes_max;                   /* of memory: a partition may be asked for many times */
+    enum rl_group_error error;          /* out: OK, UNKNOWN_MEMBER, STALE_MEMBER_EPOCH, INTERNAL (also: more
+                                           than bytes_max; then nothing is out) */
     bool all;                           /* every topic there is: topics are made by the call */
     struct rl_offset_fetch_topic *topics;
     uint32_t topic_count;
     void *memory;                       /* out: the caller frees it (rl_free), on any shard */
+    size_t bytes;                       /* out: of memory */
 };
 /* At once; a group that does not exist has committed nothing. */
 void rl_groups_fetch_offsets(struct rl_groups *groups, struct rl_offset_fetch *fetch);

@@ -156,7 +156,8 @@ int64_t committed(const char *group, int32_t partition)
 {
     struct rl_offset_fetch_partition asked = { .partition = partition };
     struct rl_offset_fetch_topic topic = { text("t"), &asked, 1 };
-    struct rl_offset_fetch fetch = { .group_id = text(group), .topics = &topic, .topic_count = 1 };
+    struct rl_offset_fetch fetch = { .group_id = text(group), .topics = &topic, .topic_count = 1,
+                                     .bytes_max = 1000 };
     rl_groups_fetch_offsets(groups_of(group), &fetch);
     rl_free(fetch.memory);
     return asked.offset;

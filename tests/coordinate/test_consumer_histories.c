@@ -445,7 +445,7 @@ static void check_committed(void)
                 continue;
             struct rl_offset_fetch_partition partition = { .partition = p };
             struct rl_offset_fetch_topic topic = { text(topic_names[t]), &partition, 1 };
-            struct rl_offset_fetch fetch = { .group_id = text("g"), .member_epoch = -1, .topics = &topic, .topic_count = 1 };
+            struct rl_offset_fetch fetch = { .bytes_max = SIZE_MAX, .group_id = text("g"), .member_epoch = -1, .topics = &topic, .topic_count = 1 };
             rl_groups_fetch_offsets(&rig.groups, &fetch);
             cr_assert_geq(partition.offset, acknowledged[t][p]);
             rl_free(fetch.memory);

@@ -515,6 +515,33 @@ Test(coordinator, a_rewrite_that_waits_is_patient)
     rig_stop();
 }
 
+/* A partition that is asked for many times takes memory each time, but not without bound. */
+Test(coordinator, a_fetch_takes_no_more_than_it_may)
+{
+    static struct rl_offset_fetch_partition asked[1000];
+    struct rl_offset_fetch_topic topic = { text("t"), asked, RL_ARRAY_COUNT(asked) };
+    struct rl_offset_fetch fetch = { .group_id = text("g"), .topics = &topic, .topic_count = 1, .member_epoch = -1,
+                                     .bytes_max = 4 * RL_ARRAY_COUNT(asked) };
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);       /* "note" */
+    rl_groups_fetch_offsets(groups_of("g"), &fetch);
+    cr_assert_eq(fetch.error, RL_GROUP_INTERNAL);
+    cr_assert_null(fetch.memory);
+    fetch.bytes_max++;
+    rl_groups_fetch_offsets(groups_of("g"), &fetch);
+    cr_assert_eq(fetch.error, RL_GROUP_OK);
+    cr_assert_eq(fetch.bytes, fetch.bytes_max);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(asked); i++)
+        cr_assert(asked[i].offset == 5 && rl_slice_equal(asked[i].metadata, text("note")));
+    rl_free(fetch.memory);
+    fetch.memory = NULL;
+    fetch.all = true;
+    fetch.bytes_max = 10;
+    rl_groups_fetch_offsets(groups_of("g"), &fetch);
+    cr_assert_eq(fetch.error, RL_GROUP_INTERNAL);
+    rig_stop();
+}
+
 /* What one commit may take of the log. */
 Test(coordinator, a_commit_that_is_too_large)
 {

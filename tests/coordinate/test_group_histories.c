@@ -201,7 +201,7 @@ static void check_committed(void)
 {
     struct rl_offset_fetch_partition partition = { .partition = 1 };
     struct rl_offset_fetch_topic topic = { text("t"), &partition, 1 };
-    struct rl_offset_fetch fetch = { .group_id = text("g"), .topics = &topic, .topic_count = 1 };
+    struct rl_offset_fetch fetch = { .bytes_max = SIZE_MAX, .group_id = text("g"), .topics = &topic, .topic_count = 1 };
     rl_groups_fetch_offsets(&rig.groups, &fetch);
     cr_assert_geq(partition.offset, acknowledged);
     rl_free(fetch.memory);

@@ -4,6 +4,7 @@ import time
 
 import frames
 from cases import Attack, MIB, resident
+from group_members import SchemaClient
 from harness import case, expect, expect_equal, new_topic
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 8, 9, 10, 11, 12, 14
@@ -213,3 +214,25 @@ def rebalance_of_1000(broker):
 @case("limits", "a group of 10,000 members rebalances", timeout=240, settings=("group.initial.rebalance.delay.ms=5000",))
 def rebalance_of_10000(broker):
     rebalances(broker, 10000, 256, 3.0)
+
+
+@case("limits", "offsets asked for a hundred thousand times in one request are not answered so many times")
+def asked_again_and_again(broker):
+    group, topic = new_topic("often-group"), new_topic("often")
+    with frames.connect(broker.port) as sock:
+        frames.call(sock, frames.create_topic(topic, 1))
+    client = SchemaClient(broker.address, 30)
+    limit = time.monotonic() + 30
+    while client.call("FindCoordinator", 2, {"key": group, "key_type": 0})["error_code"]:
+        expect(time.monotonic() < limit, "no coordinator")
+    client.call("OffsetCommit", 7, {"group_id": group, "generation_id_or_member_epoch": -1, "member_id": "", "topics": [
+        {"name": topic, "partitions": [{"partition_index": 0, "committed_offset": 0, "committed_metadata": "x" * 4000}]}]})
+    often = {"group_id": group, "topics": [{"name": topic, "partition_indexes": [0] * 100000}]}
+    once = {"group_id": group, "topics": [{"name": topic, "partition_indexes": [0]}]}
+    with Attack(broker, 100) as attack:
+        # 400 MB of answers; the group that asks for them is refused, and others beside it are not.
+        for asked, errors in (([often], [-1]), ([once, often, once], [0, -1, 0])):
+            answer = client.call("OffsetFetch", 8, {"require_stable": False, "groups": asked})
+            expect_equal([g["error_code"] for g in answer["groups"]], errors, "error codes")
+            attack.look()
+    client.close()
