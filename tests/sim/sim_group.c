@@ -18,8 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AUDIT_ASKS_MAX 20000
+#define AUDIT_NS_MAX (INT64_C(20) * 1000000000)         /* longer than a disk stalls */
 #define AUDIT_ASKS_FAULTY 100           /* the disk has failed: then it may be that nobody answers */
+#define ASK_AGAIN_NS 500000
 
 static struct sim_groups *model_of(const struct sim *sim)
 {
@@ -314,7 +315,7 @@ static void audit_group(struct sim *sim, uint32_t group, const struct rl_offset_
             sim_group_fetched(sim, group, p, model_of(sim)->groups[group].at[p].floor, -1, (struct rl_slice){ 0 });
 }
 
-static bool is_answered(struct sim *sim, uint32_t group)
+static bool is_answered(struct sim *sim, uint32_t group, int16_t *ret_error)
 {
     struct sim_groups *m = model_of(sim);
     struct rl_offset_fetch_request_group asked;
@@ -333,6 +334,7 @@ static bool is_answered(struct sim *sim, uint32_t group)
         audit_group(sim, group, &reply->groups[0]);
         return true;
     }
+    *ret_error = error;
     sim_noted(sim, SIM_GROUPS_LOADING, error == RL_KAFKA_COORDINATOR_LOAD_IN_PROGRESS);
     if (error != RL_KAFKA_COORDINATOR_LOAD_IN_PROGRESS && !is_unclear(error))
         sim_fail(sim, "group %s: OffsetFetch answers error %d", m->groups[group].id, error);
@@ -354,19 +356,19 @@ static bool is_found(struct sim *sim)
 
 void sim_groups_audit(struct sim *sim)
 {
+    int64_t began_ns = rl_mem_now_ns(sim->mem);
     uint32_t asked = 0, group = 0;
+    int16_t error = RL_KAFKA_COORDINATOR_NOT_AVAILABLE;
     bool found = false;
 
-    while (group < model_of(sim)->count) {
-        if (!found)
-            found = is_found(sim);
-        else if (is_answered(sim, group))
-            group++;
-        if (sim->disk.faulty ? asked > AUDIT_ASKS_FAULTY : asked > AUDIT_ASKS_MAX) {
-            if (!sim->disk.faulty)
-                sim_fail(sim, "group %s has no coordinator", model_of(sim)->groups[group].id);
-            break;
-        }
+    while (group < model_of(sim)->count && (!sim->disk.faulty || asked < AUDIT_ASKS_FAULTY)) {
+        bool answered = found ? is_answered(sim, group, &error) : is_found(sim);
+        if (!sim->disk.faulty && rl_mem_now_ns(sim->mem) - began_ns > AUDIT_NS_MAX)
+            sim_fail(sim, "group %s has no coordinator: error %d", model_of(sim)->groups[group].id, error);
+        if (!answered)
+            rl_mem_advance(sim->mem, ASK_AGAIN_NS);
+        group += answered && found;
+        found |= answered;
         asked++;
     }
     sim_link_close(sim, &sim->auditor, false);
