@@ -14,6 +14,7 @@
 
 #define GROUP_OPERATIONS 3400           /* what nobody is refused: bits of AclOperation (KIP-430) */
 #define ARENA_CHUNK_BYTES 4096
+#define MEMBER_OF_THE_CLASSIC_PROTOCOL 0
 #define MEMBER_OF_THIS_PROTOCOL 1
 
 struct describe_group {
@@ -103,7 +104,7 @@ static void describe_member(struct rl_arena *arena, const struct rl_image *image
     to->subscribed_topic_regex = copy(arena, member->regex);
     to->assignment = assignment_of(arena, image, &has);
     to->target_assignment = as_target(arena, assignment_of(arena, image, &member->target));
-    to->member_type = MEMBER_OF_THIS_PROTOCOL;
+    to->member_type = member->is_classic ? MEMBER_OF_THE_CLASSIC_PROTOCOL : MEMBER_OF_THIS_PROTOCOL;
     rl_partition_set_done(&has);
 }
 

@@ -27,7 +27,9 @@ static void on_joined(struct rl_group_answer *answer)
 
 static void join_one(struct rl_group_item *item, struct rl_groups *groups)
 {
-    rl_groups_join(groups, &RL_CONTAINER_OF(item, struct join_group, item)->join);
+    struct join_group *j = RL_CONTAINER_OF(item, struct join_group, item);
+    j->join.assignment_interval_ms = rl_broker_config(groups->shard)->group_consumer_assignment_interval_ms;
+    rl_groups_join(groups, &j->join);
 }
 
 static void join_run(struct rl_scatter_call *call)

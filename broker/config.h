@@ -102,6 +102,7 @@ struct rl_config {
     int32_t group_consumer_assignment_interval_ms, group_consumer_min_assignment_interval_ms,
             group_consumer_max_assignment_interval_ms;
     int32_t group_consumer_max_size;
+    const char *group_consumer_migration_policy;
     const char *group_consumer_assignors;               /* "uniform,range" */
     int32_t offset_metadata_max_bytes;
     int32_t offsets_retention_minutes;

@@ -319,6 +319,7 @@ static void finish_group_limits(struct rl_config *config, const char *name, int3
 
 static void finish_groups(struct rl_config *config)
 {
+    config->group_consumer_migration_policy = text_of(config, "group.consumer.migration.policy");
     config->group_consumer_assignors = text_of(config, "group.consumer.assignors");
     finish_group_limits(config, "heartbeat.interval.ms", config->group_consumer_heartbeat_interval_ms,
                         config->group_consumer_min_heartbeat_interval_ms,

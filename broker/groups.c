@@ -1,6 +1,7 @@
 /* broker/groups.c — the coordinator of a shard, as the broker's configuration wants it. */
 #include "broker/groups.h"
 #include "coordinate/coordinator.h"
+#include <strings.h>
 
 #define CHECK_INTERVAL_MS_MAX ((int64_t)366 * 86400 * 1000)
 
@@ -23,6 +24,10 @@ rl_status rl_groups_start(struct rl_shard *shard, const struct rl_config *config
             .initial_rebalance_delay_ms = RL_MAX(config->group_initial_rebalance_delay_ms, 0),
             .consumer_session_timeout_ms = config->group_consumer_session_timeout_ms,
             .consumer_heartbeat_interval_ms = config->group_consumer_heartbeat_interval_ms,
+            .can_upgrade = strcasecmp(config->group_consumer_migration_policy, "bidirectional") == 0 ||
+                           strcasecmp(config->group_consumer_migration_policy, "upgrade") == 0,
+            .can_downgrade = strcasecmp(config->group_consumer_migration_policy, "bidirectional") == 0 ||
+                             strcasecmp(config->group_consumer_migration_policy, "downgrade") == 0,
             .consumer_size_max = config->group_consumer_max_size,
             .assignors = assignors(config->group_consumer_assignors),
         },

@@ -29,7 +29,6 @@ void rl_consumer_group_begin(struct rl_group *group)
     RL_ASSERT(group->consumer == NULL && rl_list_empty(&group->members));
     c->epoch = 1;
     rl_list_init(&c->members);
-    rl_list_init(&c->waiting);
     rl_table_init(&c->by_member_id, seed);
     rl_table_init(&c->by_instance_id, seed);
     rl_table_init(&c->owners, seed);
@@ -41,18 +40,13 @@ void rl_consumer_group_begin(struct rl_group *group)
     group->consumer = c;
 }
 
-void rl_consumer_group_end(struct rl_group *group, enum rl_group_error error)
+void rl_consumer_group_end(struct rl_group *group)
 {
     struct rl_consumer_group *c = group->consumer;
     if (c == NULL)
         return;
     for (struct rl_list *node; (node = rl_list_first(&c->members)) != NULL;)
         rl_consumer_group_remove(RL_LIST_ENTRY(node, struct rl_consumer_member, link));
-    for (struct rl_list *node; (node = rl_list_pop_front(&c->waiting)) != NULL;) {
-        struct rl_consumer_heartbeat *call = RL_LIST_ENTRY(node, struct rl_consumer_heartbeat, link);
-        call->error = error;
-        rl_list_push_back(group->groups->answers, &call->answer.link);
-    }
     rl_table_done(&c->by_member_id);
     rl_table_done(&c->by_instance_id);
     rl_table_done(&c->owners);
@@ -297,6 +291,21 @@ void rl_consumer_member_set_partitions(struct rl_consumer_member *member, struct
 
 /* ---- members ---- */
 
+void rl_consumer_member_set_protocols(struct rl_consumer_member *member, const struct rl_group_protocol *protocols,
+                                      uint32_t count)
+{
+    struct rl_group_protocol *copies = rl_alloc_zero(count + 1, sizeof *copies);
+    for (uint32_t i = 0; i < count; i++)
+        copies[i] = (struct rl_group_protocol){ rl_owned_copy(protocols[i].name), rl_owned_copy(protocols[i].metadata) };
+    for (uint32_t i = 0; i < member->protocol_count; i++) {
+        rl_owned_free(&member->protocols[i].name);
+        rl_owned_free(&member->protocols[i].metadata);
+    }
+    rl_free(member->protocols);
+    member->protocols = copies;
+    member->protocol_count = count;
+}
+
 struct rl_consumer_member *rl_consumer_group_add(struct rl_group *group, struct rl_slice member_id)
 {
     struct rl_consumer_member *member = rl_alloc_zero(1, sizeof *member);
@@ -348,5 +357,7 @@ void rl_consumer_group_remove(struct rl_consumer_member *member)
     rl_owned_free(&member->client_host);
     rl_owned_free(&member->server_assignor);
     rl_owned_free(&member->regex);
+    rl_consumer_member_set_protocols(member, NULL, 0);
+    rl_free(member->protocols);
     rl_free(member);
 }

@@ -47,10 +47,16 @@ struct rl_consumer_member {
     uint32_t topic_count;
     struct rl_slice regex;              /* owned; empty: none */
     int32_t rebalance_timeout_ms;
+    /* It speaks the classic protocol (consumer_classic.c): */
+    bool is_classic;
+    int32_t classic_session_timeout_ms;
+    struct rl_group_protocol *protocols;                /* owned, in the order of its preference */
+    uint32_t protocol_count;
     enum rl_consumer_member_state state;
     int32_t epoch, previous_epoch;
     struct rl_partition_set assigned, revoking, target;
-    struct rl_timer session_timer, rebalance_timer;
+    struct rl_timer session_timer;
+    struct rl_timer rebalance_timer;    /* to give up; of the classic protocol: to join, then to sync */
     struct rl_list link;                /* in the order in which they joined */
 };
 
@@ -66,9 +72,6 @@ struct rl_consumer_group {
     struct rl_table owners;             /* who has a partition: struct rl_partition_owner */
     struct rl_table topics;             /* who reads a topic by its name: struct rl_topic_readers */
     struct rl_table regexes;            /* struct rl_group_regex */
-    uint32_t writes_in_flight;
-    uint64_t writes_begun, writes_done;
-    struct rl_list waiting;             /* calls that changed nothing, for writes before them */
 };
 
 struct rl_partition_owner {
@@ -99,6 +102,7 @@ struct rl_consumer_heartbeat {
     struct rl_slice group_id, member_id, instance_id, rack_id, client_id, client_host;
     int32_t member_epoch;               /* 0: join; RL_CONSUMER_LEAVE, _STATIC */
     int32_t assignment_interval_ms;     /* group.consumer.assignment.interval.ms, which may change */
+    bool is_classic;                    /* coordinate/ only: what a JoinGroup tells */
     bool needs_member_id;               /* version 1: the member makes its id */
     int32_t rebalance_timeout_ms;       /* -1: as before */
     bool topics_told;
@@ -131,9 +135,17 @@ void rl_groups_consumer_heartbeat(struct rl_groups *groups, struct rl_consumer_h
 /* Free what the call owns; on any shard. */
 void rl_consumer_heartbeat_done(struct rl_consumer_heartbeat *call);
 
-/* An empty group is one of the classic protocol again, its tombstone joins the next write.  OK;
- * INCONSISTENT_PROTOCOL: it has members; LOADING: somebody writes right now. */
-enum rl_group_error rl_consumer_group_become_classic(struct rl_group *group);
+/* Members of the classic protocol in a group of this one: their calls, as in group.h. */
+void rl_consumer_group_join(struct rl_group *group, struct rl_group_join *join);
+void rl_consumer_group_sync(struct rl_group *group, struct rl_group_sync *sync);
+enum rl_group_error rl_consumer_group_classic_heartbeat(struct rl_group *group, struct rl_slice member_id,
+                                                        struct rl_slice instance_id, int32_t generation);
+enum rl_group_error rl_consumer_group_classic_leave(struct rl_group *group, const struct rl_group_leave_member *asked,
+                                                    bool *left);
+/* Members left by that: their records are written. */
+void rl_consumer_group_left(struct rl_group *group);
+/* An empty group is one of the classic protocol again. */
+void rl_consumer_group_become_classic(struct rl_group *group);
 
 /* ---- questions ---- */
 

@@ -15,8 +15,9 @@ static inline const struct rl_image *rl_group_image(const struct rl_group *group
 /* An empty group of the classic protocol is one of this protocol now, and back; nothing is stored.
  * Nobody is in it. */
 void rl_consumer_group_begin(struct rl_group *group);
-/* Calls that wait are answered `error`. */
-void rl_consumer_group_end(struct rl_group *group, enum rl_group_error error);
+void rl_consumer_group_end(struct rl_group *group);
+void rl_consumer_member_set_protocols(struct rl_consumer_member *member, const struct rl_group_protocol *protocols,
+                                      uint32_t count);
 struct rl_consumer_member *rl_consumer_group_add(struct rl_group *group, struct rl_slice member_id);
 void rl_consumer_group_remove(struct rl_consumer_member *member);
 void rl_consumer_member_set_instance(struct rl_consumer_member *member, struct rl_slice instance_id);
@@ -64,6 +65,13 @@ void rl_consumer_group_write_begins(struct rl_group *group);
 /* The write has come back; calls that waited for it are answered. */
 void rl_consumer_group_write_ends(struct rl_group *group, rl_status status);
 
+/* ---- consumer_migrate.c ---- */
+/* A classic group with members is of this protocol now.  False: *ret_why says why it cannot be. */
+bool rl_consumer_group_upgrade(struct rl_group *group, const char **ret_why);
+/* If only members of the classic protocol are left, the group is a classic one now, and rebalances.
+ * Stored, not ended. */
+void rl_consumer_group_maybe_downgrade(struct rl_group *group);
+
 /* ---- consumer_target.c ---- */
 /* Of the topics that members read, as the image has them; 0: of none. */
 uint64_t rl_consumer_group_hash(const struct rl_group *group);
@@ -76,8 +84,15 @@ bool rl_consumer_member_reconcile(struct rl_consumer_member *member, const struc
                                   bool subscription_changed);
 
 /* ---- consumer_heartbeat.c ---- */
+/* What a member tells, of either protocol, is taken, and the member moves a step.  Stored, not ended. */
+void rl_consumer_member_beat(struct rl_consumer_member *member, const struct rl_consumer_heartbeat *call);
+/* A static member comes back under this id: it takes over everything, the old one is gone. */
+struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member *old, struct rl_slice member_id);
 /* A call that was checked, and whose regular expression, if any, is known or found. */
 void rl_consumer_heartbeat_go_on(struct rl_groups *groups, struct rl_consumer_heartbeat *call);
+
+/* Somebody else still has a part of what it is to get. */
+bool rl_consumer_member_waits(const struct rl_consumer_member *member);
 
 /* ---- consumer_regex.c ---- */
 /* Does the call have to wait until it is known what its expression matches?  True: it is answered, or

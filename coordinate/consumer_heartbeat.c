@@ -90,41 +90,33 @@ static enum rl_group_error check_request(const struct rl_groups *groups, struct 
 
 /* ---- the group ---- */
 
-/* Offsets once more, behind the tombstone of what the group was: on a start that forgets them. */
-static void store_offsets(struct rl_group *group)
-{
-    RL_LIST_EACH(node, &group->offsets.topics) {
-        const struct rl_offsets_topic *topic = RL_LIST_ENTRY(node, struct rl_offsets_topic, link);
-        for (uint32_t i = 0; i < topic->count; i++)
-            rl_group_store_offset(group, topic->name, topic->entries[i].partition, &topic->entries[i].value);
-    }
-}
-
 static enum rl_group_error become_consumer_group(struct rl_group *group, struct rl_consumer_heartbeat *call)
 {
-    if (group->state != RL_GROUP_EMPTY)
-        return say(call, RL_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.", TEXT(group->id));
-    if (group->commits_in_flight > 0)
-        return RL_GROUP_LOADING;        /* they stand before the tombstone: a moment */
-    if (group->generation > 0) {
-        rl_group_store_tombstone(group);
-        store_offsets(group);
+    const char *why;
+    bool was_stored = group->generation > 0;
+    if (group->state != RL_GROUP_EMPTY) {
+        if (rl_consumer_group_upgrade(group, &why))
+            return RL_GROUP_OK;
+        return say(call, RL_GROUP_ID_NOT_FOUND, "Cannot upgrade classic group %.*s to consumer group because %s.",
+                   TEXT(group->id), why);
     }
     rl_group_clear_classic(group);
     rl_consumer_group_begin(group);
+    if (was_stored) {                   /* first what it is, then what it is no more: so it keeps its offsets */
+        rl_consumer_store_epoch(group);
+        rl_group_store_classic_tombstone(group);
+    }
     return RL_GROUP_OK;
 }
 
-enum rl_group_error rl_consumer_group_become_classic(struct rl_group *group)
+void rl_consumer_group_become_classic(struct rl_group *group)
 {
-    if (!rl_list_empty(&group->consumer->members))
-        return RL_GROUP_INCONSISTENT_PROTOCOL;
-    if (group->commits_in_flight > 0 || group->consumer->writes_in_flight > 0)
-        return RL_GROUP_LOADING;
-    rl_group_store_tombstone(group);
-    store_offsets(group);
-    rl_consumer_group_end(group, RL_GROUP_UNKNOWN_MEMBER);
-    return RL_GROUP_OK;
+    bool was_stored = group->consumer->is_stored;
+    rl_consumer_group_end(group);
+    if (!was_stored)
+        return;
+    rl_group_store(group);
+    rl_consumer_group_store_tombstone(group);
 }
 
 static enum rl_group_error find_group(struct rl_groups *groups, struct rl_consumer_heartbeat *call,
@@ -193,7 +185,7 @@ static enum rl_group_error find_dynamic(const struct rl_group *group, struct rl_
 }
 
 /* A static member comes back under another id, or the same one: it takes over everything. */
-static struct rl_consumer_member *replace_static(struct rl_consumer_member *old, struct rl_slice member_id)
+struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member *old, struct rl_slice member_id)
 {
     struct rl_group *group = old->group;
     struct rl_partition_set assigned = rl_partition_set_copy(&old->assigned), none = { 0 };
@@ -236,7 +228,7 @@ static enum rl_group_error join_static(struct rl_group *group, struct rl_consume
                                        struct rl_consumer_member **ret_member)
 {
     struct rl_consumer_member *old = rl_table_find(&group->consumer->by_instance_id, call->instance_id);
-    if (old != NULL && old->epoch != RL_CONSUMER_LEAVE_STATIC)
+    if (old != NULL && !old->is_classic && old->epoch != RL_CONSUMER_LEAVE_STATIC)
         return say(call, RL_GROUP_UNRELEASED_INSTANCE, "Static member %.*s with instance id %.*s cannot join the group "
                    "because the instance id is owned by %.*s member.", TEXT(call->member_id),
                    TEXT(call->instance_id), TEXT(old->id));
@@ -245,7 +237,7 @@ static enum rl_group_error join_static(struct rl_group *group, struct rl_consume
         if (member != NULL && member != old)
             return say(call, RL_GROUP_UNRELEASED_INSTANCE, "Member %.*s is in the group with another instance id.",
                        TEXT(call->member_id));
-        *ret_member = replace_static(old, call->member_id);
+        *ret_member = rl_consumer_member_replace(old, call->member_id);
         return RL_GROUP_OK;
     }
     *ret_member = member != NULL ? member : rl_consumer_group_add(group, call->member_id);
@@ -329,6 +321,11 @@ static struct changes take_what_is_told(struct rl_consumer_member *member, const
             rl_consumer_store_regex_tombstone(group, old_regex);
     }
     rl_owned_free(&old_regex);
+    if (member->is_classic != call->is_classic) {
+        member->is_classic = call->is_classic;
+        rl_consumer_member_set_protocols(member, NULL, 0);
+        changes.any = true;
+    }
     changes.any |= changes.topics | changes.regex;
     return changes;
 }
@@ -366,15 +363,14 @@ static void on_written(struct rl_group_write *write, rl_status status)
 
 static void answer_when_stored(struct rl_group *group, struct rl_consumer_heartbeat *call, bool changed)
 {
-    struct rl_consumer_group *c = group->consumer;
     call->group = group;
     if (changed) {
         call->write = (struct rl_group_write){ .done = on_written, .applied = true };
         rl_consumer_group_write_begins(group);
         group->groups->store->end(group->groups->store, &call->write);
-    } else if (c->writes_in_flight > 0) {
-        call->after_write = c->writes_begun;
-        rl_list_push_back(&c->waiting, &call->link);
+    } else if (group->writes_in_flight > 0) {
+        call->after_write = group->writes_begun;
+        rl_list_push_back(&group->waiting, &call->link);
     } else {
         rl_group_answer(group, &call->answer);
     }
@@ -396,6 +392,28 @@ static bool is_full(const struct rl_consumer_heartbeat *call)
 
 /* ---- it stays ---- */
 
+void rl_consumer_member_beat(struct rl_consumer_member *member, const struct rl_consumer_heartbeat *call)
+{
+    struct rl_group *group = member->group;
+    struct changes changes = take_what_is_told(member, call);
+    if (changes.any)
+        rl_consumer_store_member(member);
+    if (changes.regex && call->found != NULL && call->regex.bytes > 0)  /* its record only counts behind the member's */
+        rl_consumer_regex_take(group, rl_table_find(&group->consumer->regexes, call->regex), call->found,
+                               call->found_count, call->found_generation);
+    maybe_next_epoch(member, &changes);
+    rl_consumer_group_maybe_resolve(group);
+    rl_consumer_group_maybe_assign(group, call->assignment_interval_ms);
+    if (rl_consumer_member_reconcile(member, call->owned_told ? &call->owned : NULL,
+                                     changes.topics || changes.regex)) {
+        rl_consumer_store_current(member);
+        rl_timer_stop(group->groups->shard, &member->rebalance_timer);
+        if (member->state == RL_CONSUMER_MEMBER_UNREVOKED)
+            rl_consumer_member_start_rebalance(member);
+    }
+    rl_consumer_member_start_session(member);
+}
+
 static void stay(struct rl_group *group, struct rl_consumer_heartbeat *call)
 {
     struct rl_consumer_member *member = NULL;   /* gcc -O2 does not see that it is set */
@@ -406,24 +424,8 @@ static void stay(struct rl_group *group, struct rl_consumer_heartbeat *call)
         rl_group_answer(group, &call->answer);
         return;
     }
-    struct changes changes = take_what_is_told(member, call);
-    if (changes.any)
-        rl_consumer_store_member(member);
-    if (changes.regex && call->found != NULL && call->regex.bytes > 0)  /* its record only counts behind the member's */
-        rl_consumer_regex_take(group, rl_table_find(&group->consumer->regexes, call->regex), call->found,
-                               call->found_count, call->found_generation);
-    maybe_next_epoch(member, &changes);
-    rl_consumer_group_maybe_resolve(group);
-    rl_consumer_group_maybe_assign(group, call->assignment_interval_ms);
     struct rl_partition_set had = rl_partition_set_copy(&member->assigned);
-    if (rl_consumer_member_reconcile(member, call->owned_told ? &call->owned : NULL,
-                                     changes.topics || changes.regex)) {
-        rl_consumer_store_current(member);
-        rl_timer_stop(group->groups->shard, &member->rebalance_timer);
-        if (member->state == RL_CONSUMER_MEMBER_UNREVOKED)
-            rl_consumer_member_start_rebalance(member);
-    }
-    rl_consumer_member_start_session(member);
+    rl_consumer_member_beat(member, call);
     tell_member(call, member->id, member->epoch);
     call->ret_heartbeat_interval_ms = group->groups->limits->consumer_heartbeat_interval_ms;
     call->ret_assignment_told = is_full(call) || !rl_partition_set_equal(&had, &member->assigned);
@@ -460,6 +462,7 @@ static void leave(struct rl_group *group, struct rl_consumer_heartbeat *call)
         leave_to_come_back(member);
     else
         rl_consumer_group_fence(member, "it leaves");
+    rl_consumer_group_maybe_downgrade(group);
     answer_when_stored(group, call, true);
 }
 

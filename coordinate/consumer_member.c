@@ -16,8 +16,8 @@
 
 void rl_consumer_group_write_begins(struct rl_group *group)
 {
-    group->consumer->writes_in_flight++;
-    group->consumer->writes_begun++;
+    group->writes_in_flight++;
+    group->writes_begun++;
     rl_group_hold(group);
 }
 
@@ -30,10 +30,9 @@ static enum rl_group_error write_error(rl_status status)
 
 static void answer_waiting(struct rl_group *group, rl_status status)
 {
-    struct rl_consumer_group *c = group->consumer;
-    for (struct rl_list *node; (node = rl_list_first(&c->waiting)) != NULL;) {
+    for (struct rl_list *node; (node = rl_list_first(&group->waiting)) != NULL;) {
         struct rl_consumer_heartbeat *call = RL_LIST_ENTRY(node, struct rl_consumer_heartbeat, link);
-        if (call->after_write > c->writes_done)
+        if (call->after_write > group->writes_done)
             return;
         rl_list_remove(node);
         if (status != RL_OK)
@@ -45,8 +44,8 @@ static void answer_waiting(struct rl_group *group, rl_status status)
 void rl_consumer_group_write_ends(struct rl_group *group, rl_status status)
 {
     if (group->groups != NULL) {
-        group->consumer->writes_in_flight--;
-        group->consumer->writes_done++;
+        group->writes_in_flight--;
+        group->writes_done++;
         answer_waiting(group, status);
     }
     rl_group_release(group);
@@ -103,6 +102,7 @@ static void on_session_expired(struct rl_timer *timer)
     struct rl_consumer_member *member = timer->arg;
     struct rl_group *group = member->group;
     rl_consumer_group_fence(member, "its session timed out");
+    rl_consumer_group_maybe_downgrade(group);
     rl_consumer_group_write(group);
 }
 
@@ -110,7 +110,9 @@ static void on_rebalance_expired(struct rl_timer *timer)
 {
     struct rl_consumer_member *member = timer->arg;
     struct rl_group *group = member->group;
-    rl_consumer_group_fence(member, "it did not give up its partitions within its rebalance timeout");
+    rl_consumer_group_fence(member, member->is_classic ? "it did not join or sync within its rebalance timeout"
+                                    : "it did not give up its partitions within its rebalance timeout");
+    rl_consumer_group_maybe_downgrade(group);
     rl_consumer_group_write(group);
 }
 
@@ -126,7 +128,8 @@ static void start(struct rl_consumer_member *member, struct rl_timer *timer, voi
 void rl_consumer_member_start_session(struct rl_consumer_member *member)
 {
     start(member, &member->session_timer, on_session_expired,
-          member->group->groups->limits->consumer_session_timeout_ms);
+          member->is_classic ? member->classic_session_timeout_ms
+                             : member->group->groups->limits->consumer_session_timeout_ms);
 }
 
 void rl_consumer_member_start_rebalance(struct rl_consumer_member *member)

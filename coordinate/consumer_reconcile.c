@@ -109,3 +109,15 @@ bool rl_consumer_member_reconcile(struct rl_consumer_member *member, const struc
     struct next next = compute_next(member, epoch, owned);
     return take(member, &next);
 }
+
+bool rl_consumer_member_waits(const struct rl_consumer_member *member)
+{
+    struct rl_partition_set want = wanted(member);
+    struct rl_partition_set missing = rl_partition_set_difference(&want, &member->assigned);
+    bool waits = false;
+    for (uint32_t i = 0; i < missing.count && !waits; i++)
+        waits = rl_consumer_group_owner(member->group, missing.items[i]) != NULL;
+    rl_partition_set_done(&want);
+    rl_partition_set_done(&missing);
+    return waits;
+}

@@ -46,8 +46,15 @@ void rl_consumer_store_member(const struct rl_consumer_member *member)
         .instance_id = member->instance_id, .rack_id = member->rack_id, .client_id = member->client_id,
         .client_host = member->client_host, .subscribed_topic_names = member->topics,
         .subscribed_topic_name_count = (int32_t)member->topic_count, .subscribed_topic_regex = member->regex,
-        .rebalance_timeout_ms = member->rebalance_timeout_ms, .server_assignor = member->server_assignor };
+        .rebalance_timeout_ms = member->rebalance_timeout_ms, .server_assignor = member->server_assignor,
+        .is_classic = member->is_classic, .classic_session_timeout_ms = member->classic_session_timeout_ms };
+    struct rl_consumer_group_record_protocol *protocols = rl_alloc_zero(member->protocol_count + 1, sizeof *protocols);
+    for (uint32_t i = 0; i < member->protocol_count; i++)
+        protocols[i] = (struct rl_consumer_group_record_protocol){ member->protocols[i].name, member->protocols[i].metadata };
+    record.value.member_metadata.classic_protocols = protocols;
+    record.value.member_metadata.classic_protocol_count = (int32_t)member->protocol_count;
     add(member->group, &record, member->id);
+    rl_free(protocols);
 }
 
 void rl_consumer_store_target_epoch(struct rl_group *group)
@@ -192,6 +199,13 @@ static void restore_member(struct rl_consumer_member *member, const struct rl_co
     rl_consumer_member_set_regex(member, value->subscribed_topic_regex.data != NULL ? value->subscribed_topic_regex
                                                                                     : rl_slice_of("", 0));
     member->rebalance_timeout_ms = value->rebalance_timeout_ms;
+    member->is_classic = value->is_classic;
+    member->classic_session_timeout_ms = value->classic_session_timeout_ms;
+    struct rl_group_protocol *protocols = rl_alloc_zero((size_t)value->classic_protocol_count + 1, sizeof *protocols);
+    for (int32_t i = 0; i < value->classic_protocol_count; i++)
+        protocols[i] = (struct rl_group_protocol){ value->classic_protocols[i].name, value->classic_protocols[i].metadata };
+    rl_consumer_member_set_protocols(member, protocols, (uint32_t)value->classic_protocol_count);
+    rl_free(protocols);
 }
 
 static void restore_current(struct rl_consumer_member *member,
@@ -264,7 +278,7 @@ static void restore_tombstone(struct rl_group *group, const struct rl_consumer_g
         if (member != NULL)
             rl_consumer_group_remove(member);
     } else if (record->kind == RL_CONSUMER_GROUP_RECORD_METADATA) {
-        rl_consumer_group_end(group, RL_GROUP_UNKNOWN_MEMBER);
+        rl_consumer_group_end(group);
         rl_committed_offsets_clear(&group->offsets);
     }
 }
@@ -304,7 +318,7 @@ void rl_consumer_group_begin_sessions(struct rl_group *group)
     RL_LIST_EACH(node, &group->consumer->members) {
         struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
         rl_consumer_member_start_session(member);
-        if (member->state == RL_CONSUMER_MEMBER_UNREVOKED)
+        if (member->state == RL_CONSUMER_MEMBER_UNREVOKED && !member->is_classic)
             rl_consumer_member_start_rebalance(member);
     }
 }

@@ -57,6 +57,7 @@ struct rl_group *rl_groups_find_or_create(struct rl_groups *groups, struct rl_sl
     group->id = rl_owned_copy(id);
     group->state_ms = groups->shard->wall_ms;
     rl_list_init(&group->members);
+    rl_list_init(&group->waiting);
     uint64_t seed = groups->by_id.seed;
     rl_table_init(&group->by_member_id, seed);
     rl_table_init(&group->by_instance_id, seed);
@@ -102,7 +103,12 @@ static void group_clear(struct rl_group *group, enum rl_group_error error)
     rl_timer_stop(shard, &group->sync_timer);
     for (struct rl_list *node; (node = rl_list_first(&group->members)) != NULL;)
         rl_group_remove_member(RL_LIST_ENTRY(node, struct rl_group_member, link), error);
-    rl_consumer_group_end(group, error);
+    rl_consumer_group_end(group);
+    for (struct rl_list *node; (node = rl_list_pop_front(&group->waiting)) != NULL;) {
+        struct rl_consumer_heartbeat *call = RL_LIST_ENTRY(node, struct rl_consumer_heartbeat, link);
+        call->error = error;
+        rl_group_answer(group, &call->answer);
+    }
     remove_all_pending(group);
     rl_group_forget_subscriptions(group);
     rl_committed_offsets_done(&group->offsets);
@@ -271,10 +277,14 @@ void rl_group_store(struct rl_group *group)
 
 void rl_group_store_tombstone(struct rl_group *group)
 {
-    if (group->consumer != NULL) {
+    if (group->consumer != NULL)
         rl_consumer_group_store_tombstone(group);
-        return;
-    }
+    else
+        rl_group_store_classic_tombstone(group);
+}
+
+void rl_group_store_classic_tombstone(struct rl_group *group)
+{
     struct rl_text key = { 0 };
     rl_group_record_group_key(&key, group->id);
     group->groups->store->add(group->groups->store, rl_text_slice(&key), (struct rl_slice){ 0 });
@@ -314,7 +324,7 @@ void rl_group_begin_sessions(struct rl_group *group)
 /* As before its first member. */
 static void reset(struct rl_group *group)
 {
-    rl_consumer_group_end(group, RL_GROUP_UNKNOWN_MEMBER);
+    rl_consumer_group_end(group);
     rl_timer_stop(group->groups->shard, &group->join_timer);
     rl_timer_stop(group->groups->shard, &group->sync_timer);
     for (struct rl_list *node; (node = rl_list_first(&group->members)) != NULL;)

@@ -35,6 +35,7 @@ struct rl_group_limits {
     /* of the consumer protocol: group.consumer. */
     int32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
     int32_t consumer_size_max;
+    bool can_upgrade, can_downgrade;    /* groups with members, migration.policy */
     const char *const *assignors;       /* by preference, a NULL behind them */
 };
 
@@ -127,7 +128,9 @@ struct rl_group {
     struct rl_table subscribed;         /* topic names, owned (struct rl_slice *) */
     struct rl_consumer_group *consumer; /* consumer_group.h: it is of that protocol; then EMPTY, without members */
     struct rl_committed_offsets offsets;
-    uint32_t commits_in_flight;         /* calls */
+    uint32_t writes_in_flight;          /* of the consumer protocol */
+    uint64_t writes_begun, writes_done;
+    struct rl_list waiting;             /* its calls that changed nothing, for writes before them */
     uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
     uint32_t removals;                  /* of offsets, since it was made */
     uint32_t rewrite_round;             /* offsets_rewrite.c: the last one that has written it */
@@ -193,6 +196,7 @@ struct rl_group_join {
     int32_t session_timeout_ms, rebalance_timeout_ms;
     bool needs_member_id;               /* a new dynamic member is told its id first (version 4) */
     bool can_skip_assignment;           /* version 9 */
+    int32_t assignment_interval_ms;     /* group.consumer.assignment.interval.ms */
     /* out; slices point into memory */
     enum rl_group_error error;
     int32_t ret_generation;

@@ -17,6 +17,8 @@ void rl_group_transition(struct rl_group *group, enum rl_group_state state);
 void rl_group_answer(struct rl_group *group, struct rl_group_answer *answer);
 /* What only a group of the classic protocol has is forgotten; it is empty. */
 void rl_group_clear_classic(struct rl_group *group);
+/* It is no group of the classic protocol (any more). */
+void rl_group_store_classic_tombstone(struct rl_group *group);
 struct rl_group_member *rl_group_find_member(const struct rl_group *group, struct rl_slice id);
 struct rl_pending_member *rl_group_find_pending(const struct rl_group *group, struct rl_slice id);
 void rl_group_add_pending(struct rl_group *group, struct rl_slice id, int32_t timeout_ms);
@@ -50,6 +52,10 @@ struct rl_slice rl_group_vote(const struct rl_group *group);
 /* From the members' metadata for the chosen protocol. */
 void rl_group_learn_subscriptions(struct rl_group *group);
 void rl_group_forget_subscriptions(struct rl_group *group);
+
+/* ---- group_join.c ---- */
+/* Owned by the caller. */
+struct rl_slice rl_group_make_member_id(struct rl_shard *shard, const struct rl_group_join *join);
 
 /* ---- group_rebalance.c ---- */
 /* What the group now has to do because a member came, went or changed. */

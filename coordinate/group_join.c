@@ -45,7 +45,7 @@ static void format_uuid(struct rl_shard *shard, char text[UUID_TEXT_BYTES + 1])
 }
 
 /* Kafka's: the client's (or instance's) name, and what nobody else has.  Owned by the caller. */
-static struct rl_slice make_member_id(struct rl_shard *shard, const struct rl_group_join *join)
+struct rl_slice rl_group_make_member_id(struct rl_shard *shard, const struct rl_group_join *join)
 {
     struct rl_slice name = join->instance_id.data != NULL ? join->instance_id : join->client_id;
     size_t name_bytes = RL_MIN(name.bytes, (size_t)INT16_MAX - UUID_TEXT_BYTES - 1);
@@ -156,7 +156,7 @@ static void replace_static_member(struct rl_group_member *member, struct rl_slic
 static void join_new(struct rl_group *group, struct rl_group_join *join)
 {
     struct rl_group_member *old = NULL;
-    struct rl_slice id = make_member_id(group->groups->shard, join);
+    struct rl_slice id = rl_group_make_member_id(group->groups->shard, join);
     if (join->instance_id.data != NULL)
         old = rl_table_find(&group->by_instance_id, join->instance_id);
     if (old != NULL) {
@@ -218,24 +218,23 @@ static bool has_room(const struct rl_group *group, const struct rl_group_join *j
 }
 
 /* An empty group of the consumer protocol becomes one of this protocol when somebody joins it, not when
- * he is only given an id. */
-static enum rl_group_error leave_consumer_protocol(struct rl_group *group, const struct rl_group_join *join)
+ * he is only given an id.  True: the call is a matter of the consumer protocol. */
+static bool stays_consumer_group(struct rl_group *group, const struct rl_group_join *join)
 {
     bool only_asks = join->member_id.bytes == 0 && join->instance_id.data == NULL && join->needs_member_id;
     bool was_told = join->member_id.bytes == 0 || rl_group_find_pending(group, join->member_id) != NULL;
     if (!rl_group_is_empty(group))
-        return RL_GROUP_INCONSISTENT_PROTOCOL;
-    if (join->protocol_type.bytes == 0 || join->protocol_count == 0)
-        return RL_GROUP_INCONSISTENT_PROTOCOL;
-    return only_asks || !was_told ? RL_GROUP_OK : rl_consumer_group_become_classic(group);
+        return true;
+    if (!only_asks && was_told && join->protocol_type.bytes > 0 && join->protocol_count > 0)
+        rl_consumer_group_become_classic(group);
+    return false;
 }
 
 static void join_group(struct rl_group *group, struct rl_group_join *join)
 {
     struct rl_groups *groups = group->groups;
-    enum rl_group_error refused = group->consumer != NULL ? leave_consumer_protocol(group, join) : RL_GROUP_OK;
-    if (refused != RL_GROUP_OK) {
-        refuse(groups, join, refused);
+    if (group->consumer != NULL && stays_consumer_group(group, join)) {
+        rl_consumer_group_join(group, join);
         return;
     }
     if (!has_room(group, join)) {

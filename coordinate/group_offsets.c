@@ -49,6 +49,8 @@ static enum rl_group_error check_consumer_commit(const struct rl_group *group, c
     const struct rl_consumer_member *member = rl_consumer_group_find(group, commit->member_id);
     if (member == NULL)
         return RL_GROUP_UNKNOWN_MEMBER;
+    if (member->is_classic)
+        return commit->generation == member->epoch ? RL_GROUP_OK : RL_GROUP_ILLEGAL_GENERATION;
     if (!commit->knows_group_ids)
         return RL_GROUP_UNSUPPORTED_VERSION;
     if (commit->generation == member->epoch)
@@ -102,7 +104,6 @@ static void on_commit_stored(struct rl_group_write *write, rl_status status)
 {
     struct rl_offset_commit *commit = RL_CONTAINER_OF(write, struct rl_offset_commit, write);
     struct rl_group *group = commit->group;
-    group->commits_in_flight--;
     for (uint32_t i = 0; i < commit->partition_count; i++) {
         struct rl_offset_commit_partition *partition = &commit->partitions[i];
         if (!is_stored(partition))
@@ -173,7 +174,6 @@ static void store_commit(struct rl_group *group, struct rl_offset_commit *commit
         group->first_commits_in_flight += partition->is_first;
     }
     commit->group = group;
-    group->commits_in_flight++;
     commit->removals = group->removals;
     commit->write = (struct rl_group_write){ .done = on_commit_stored };
     rl_group_hold(group);

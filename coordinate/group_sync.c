@@ -4,6 +4,7 @@
  * on stable storage the group is STABLE and everybody gets his part.  Heartbeats keep the session.
  * Failures: see rl_group_error.  An assignment that cannot be stored makes the group rebalance; one
  * that comes back from the store after the group has moved on is dropped. */
+#include "coordinate/consumer_group.h"
 #include "coordinate/group_internal.h"
 #include "coordinate/owned.h"
 #include "core/logger.h"
@@ -100,6 +101,10 @@ static void sync_arrived(struct rl_group_member *member)
 void rl_groups_sync(struct rl_groups *groups, struct rl_group_sync *sync)
 {
     struct rl_group *group = rl_groups_find(groups, sync->group_id);
+    if (group != NULL && group->consumer != NULL) {
+        rl_consumer_group_sync(group, sync);
+        return;
+    }
     enum rl_group_error error = sync->group_id.bytes == 0 ? RL_GROUP_INVALID_ID : check_sync(group, sync);
     if (error != RL_GROUP_OK) {
         refuse(groups, sync, error);
@@ -131,6 +136,8 @@ enum rl_group_error rl_groups_heartbeat(struct rl_groups *groups, struct rl_slic
         return RL_GROUP_INVALID_ID;
     if (group == NULL)
         return RL_GROUP_UNKNOWN_MEMBER;
+    if (group->consumer != NULL)
+        return rl_consumer_group_classic_heartbeat(group, member_id, instance_id, generation);
     enum rl_group_error error = rl_group_check_member(group, member_id, instance_id);
     if (error != RL_GROUP_OK)
         return error;
@@ -148,6 +155,8 @@ static enum rl_group_error leave_one(struct rl_group *group, const struct rl_gro
                                      bool *left)
 {
     struct rl_group_member *member;
+    if (group->consumer != NULL && rl_group_find_pending(group, asked->member_id) == NULL)
+        return rl_consumer_group_classic_leave(group, asked, left);
     if (asked->member_id.bytes == 0) {
         member = asked->instance_id.data != NULL ? rl_table_find(&group->by_instance_id, asked->instance_id)
                                                  : NULL;
@@ -183,7 +192,9 @@ enum rl_group_error rl_groups_leave(struct rl_groups *groups, struct rl_slice gr
         return RL_GROUP_UNKNOWN_MEMBER;
     for (uint32_t i = 0; i < count; i++)
         members[i].error = leave_one(group, &members[i], &left);
-    if (left && group->state != RL_GROUP_EMPTY)
+    if (left && group->consumer != NULL)
+        rl_consumer_group_left(group);
+    else if (left && group->state != RL_GROUP_EMPTY)
         rl_group_rebalance(group, "members left");
     return RL_GROUP_OK;
 }

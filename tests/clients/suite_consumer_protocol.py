@@ -178,3 +178,60 @@ def changes(broker):
         group.expect_once()
     finally:
         group.remove()
+
+
+def migrates(broker, word, classic, **options):
+    """A group with members goes over to the consumer protocol, member by member, and back."""
+    group = Group(broker, word, classic)
+    try:
+        old = [group.start(**options), group.start(**options)]
+        group.wait_for_owners(*old)
+        group.send(5)
+        group.wait_for_records()
+        group.wait_for_commits()
+        group.command = java(CURRENT)
+        new = [group.start(assignor="uniform")]         # the first one takes the group along
+        group.wait_for_owners(*old, *new)
+        group.send(5)
+        group.wait_for_records()
+        group.wait_for_commits()
+        if broker.owned:
+            broker.kill()
+            broker.start()
+        group.wait_for_owners(*old, *new)
+        group.send(5)
+        group.wait_for_records()
+        group.wait_for_commits()
+        for member in old:
+            member.stop()
+        group.wait_for_owners(*new)
+        group.command = classic
+        back = [group.start(**options)]
+        group.wait_for_owners(*new, *back)
+        new[0].stop()                                   # the last one: the group goes back
+        group.wait_for_owners(*back)
+        listed = groups(broker, "--list", "--state", "--type")
+        expect(re.search(rf"^{group.name}\s+Classic\s+Stable", listed, re.M), listed)
+        back.append(group.start(**options))
+        group.wait_for_owners(*back)
+        group.send(5)
+        group.wait_for_records()
+        group.wait_for_commits()
+        group.expect_once()
+    finally:
+        group.remove()
+
+
+@case(SUITE, "java: members of both protocols, there and back; range", timeout=300, settings=SETTINGS)
+def migrates_java(broker):
+    migrates(broker, "migrates-range", java(CURRENT), protocol="range")
+
+
+@case(SUITE, "java: members of both protocols, there and back; cooperative", timeout=300, settings=SETTINGS)
+def migrates_cooperative(broker):
+    migrates(broker, "migrates-coop", java(CURRENT), protocol="cooperative-sticky")
+
+
+@case(SUITE, "confluent: members of both protocols, there and back", timeout=300, settings=SETTINGS)
+def migrates_confluent(broker):
+    migrates(broker, "migrates-confluent", python(current), protocol="range")

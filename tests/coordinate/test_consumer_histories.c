@@ -9,9 +9,11 @@
  *   - a commit that is taken is of a member of the group, for a partition that no other member owns;
  *   - a read of offsets never goes back behind what was acknowledged;
  *   - every call is answered once, also when a pattern is looked for meanwhile;
+ * Some members speak the classic protocol, so that groups change theirs.
  *   - when all is quiet everybody has what the assignment says, and every partition that is read is
  *     somebody's. */
 #include "coordinate/consumer_group.h"
+#include "coordinate/consumer_protocol.h"
 #include "core/logger.h"
 #include "core/memory.h"
 #include "core/random.h"
@@ -26,6 +28,7 @@
 #define PARTITIONS_MAX 8
 #define PATTERN "a|c"
 #define HISTORIES 500
+#define NAMED_MAX 64                    /* those that were killed and not yet missed count, too */
 #define STEPS 400
 
 static struct group_rig rig;
@@ -186,7 +189,7 @@ static void reload(void)
 /* ---- clients, in their right mind ---- */
 
 struct client {
-    char id[32], instance[16];          /* instance "": dynamic */
+    char id[80], instance[16];          /* instance "": dynamic */
     int32_t epoch;                      /* 0: has to join */
     bool told_all;                      /* all but what it owns; else the next call tells everything */
     bool reads[TOPICS];
@@ -197,12 +200,22 @@ struct client {
     bool has_news;                      /* what it owns is not what it told last */
     struct rl_offset_commit commit;
     struct rl_offset_commit_partition partition;
+    /* of the classic protocol; `epoch` is its generation: */
+    bool is_classic, joining, syncing, assigned, leads;
+    struct rl_group_join join;
+    struct rl_group_sync sync;
+    struct rl_group_protocol protocol;
+    struct rl_text metadata;
+    char named[NAMED_MAX][32];          /* as a leader: whom it was told of */
+    uint32_t named_count;
+    struct rl_text parts[NAMED_MAX];
+    struct rl_group_assignment assignments[NAMED_MAX];
 };
 
 /* A call; its client may have given up waiting for it. */
 struct beat {
     struct client *client;
-    char id[32];
+    char id[80];
     struct rl_slice names[TOPICS];
     struct rl_consumer_heartbeat call;
 };
@@ -243,7 +256,13 @@ static void give_up_all(struct client *c)
 static void be_somebody_new(struct client *c)
 {
     give_up_all(c);
-    snprintf(c->id, sizeof c->id, "m%u", next_id++);
+    c->is_classic = now_seed % 2 == 0 && roll(3) == 0;
+    c->assigned = c->leads = false;
+    c->by_pattern &= !c->is_classic;
+    if (c->is_classic)
+        c->id[0] = '\0';
+    else
+        snprintf(c->id, sizeof c->id, "m%u", next_id++);
 }
 
 static void take_answer(struct client *c, const struct rl_consumer_heartbeat *call)
@@ -330,13 +349,171 @@ static void send_beat(struct client *c, int32_t epoch)
 
 static void choose_topics(struct client *c)
 {
-    c->by_pattern = roll(4) == 0;
+    c->by_pattern = !c->is_classic && roll(4) == 0;
     for (int t = 0; t < TOPICS; t++)
         c->reads[t] = c->by_pattern ? t != 1 : roll(3) != 0;
 }
 
+/* ---- of the classic protocol, eager: it gives up all before it joins ---- */
+
+static void put_i16(struct rl_text *out, int16_t v)
+{
+    rl_text_append_char(out, (char)(v >> 8));
+    rl_text_append_char(out, (char)v);
+}
+
+static void put_i32(struct rl_text *out, int32_t v)
+{
+    put_i16(out, (int16_t)(v >> 16));
+    put_i16(out, (int16_t)v);
+}
+
+static void write_metadata(struct client *c)
+{
+    int32_t count = 0;
+    for (int i = 0; i < TOPICS; i++)
+        count += c->reads[i];
+    rl_text_clear(&c->metadata);
+    put_i16(&c->metadata, 1);
+    put_i32(&c->metadata, count);
+    for (int i = 0; i < TOPICS; i++)
+        if (c->reads[i]) {
+            put_i16(&c->metadata, 1);
+            rl_text_append_string(&c->metadata, topic_names[i]);
+        }
+    put_i32(&c->metadata, -1);
+    put_i32(&c->metadata, 0);
+}
+
+/* A leader's: each partition of what is read to the next of its readers. */
+static void share_out(struct client *c)
+{
+    struct rl_partition_set sets[NAMED_MAX] = { 0 };
+    for (int t = 0; t < TOPICS; t++)
+        for (int32_t p = 0, next = 0, tried; p < topics[t].partition_count; p++)
+            for (tried = 0; tried < (int32_t)c->named_count; tried++, next++) {
+                uint32_t member = (uint32_t)next % c->named_count;
+                if (strchr(c->named[member], 'a' + t) == NULL)
+                    continue;
+                rl_partition_set_add(&sets[member], topics[t].id, p);
+                next++;
+                break;
+            }
+    for (uint32_t i = 0; i < c->named_count; i++) {
+        rl_partition_set_sort(&sets[i]);
+        rl_text_clear(&c->parts[i]);
+        rl_consumer_assignment_write(&c->parts[i], 1, &sets[i], &image);
+        rl_partition_set_done(&sets[i]);
+        c->assignments[i].assignment = rl_text_slice(&c->parts[i]);
+    }
+}
+
+static void on_joined(struct rl_group_answer *answer)
+{
+    struct client *c = RL_CONTAINER_OF(answer, struct client, join.answer);
+    struct rl_group_join *join = &c->join;
+    cr_assert(c->joining, "one answer");
+    c->joining = c->assigned = false;
+    c->epoch = 0;
+    if (join->error == RL_GROUP_OK || join->error == RL_GROUP_MEMBER_ID_REQUIRED)
+        snprintf(c->id, sizeof c->id, "%.*s", (int)join->ret_member_id.bytes, (const char *)join->ret_member_id.data);
+    else if (join->error == RL_GROUP_UNKNOWN_MEMBER || join->error == RL_GROUP_FENCED_INSTANCE)
+        c->id[0] = '\0';
+    if (join->error == RL_GROUP_OK) {
+        c->epoch = join->ret_generation;
+        c->leads = join->ret_member_count > 0;
+        cr_assert_leq(join->ret_member_count, NAMED_MAX);
+        c->named_count = join->ret_member_count;
+        for (uint32_t i = 0; i < c->named_count; i++) {         /* which topics, by their letters */
+            struct rl_slice metadata = join->ret_members[i].metadata;
+            uint32_t at = 0;
+            for (size_t k = 6; k + 2 < metadata.bytes && at < 3 && metadata.data[k] == 0 && metadata.data[k + 1] == 1; k += 3)
+                c->named[i][at++] = (char)metadata.data[k + 2];
+            c->named[i][at] = '\0';
+            rl_free((void *)(uintptr_t)c->assignments[i].member_id.data);
+            c->assignments[i].member_id = copy_slice(join->ret_members[i].id);
+        }
+        share_out(c);
+    }
+    rl_free(join->memory);
+    join->memory = NULL;
+}
+
+static void on_synced(struct rl_group_answer *answer)
+{
+    struct client *c = RL_CONTAINER_OF(answer, struct client, sync.answer);
+    cr_assert(c->syncing, "one answer");
+    c->syncing = false;
+    if (c->sync.error == RL_GROUP_OK) {
+        struct rl_partition_set owns;
+        cr_assert_eq(rl_consumer_assignment_read(c->sync.ret_assignment, &image, &owns), RL_OK);
+        rl_partition_set_move(&c->owns, &owns);
+        c->assigned = true;
+    } else {
+        c->epoch = 0;
+        if (c->sync.error == RL_GROUP_UNKNOWN_MEMBER)
+            c->id[0] = '\0';
+    }
+    rl_free(c->sync.memory);
+    c->sync.memory = NULL;
+}
+
+static void send_join(struct client *c)
+{
+    give_up_all(c);
+    write_metadata(c);
+    c->protocol = (struct rl_group_protocol){ text("range"), rl_text_slice(&c->metadata) };
+    c->join = (struct rl_group_join){
+        .group_id = text("g"), .member_id = text(c->id), .instance_id = instance_of(c), .client_id = text("k"),
+        .client_host = text("/h"), .protocol_type = text("consumer"), .protocols = &c->protocol, .protocol_count = 1,
+        .session_timeout_ms = 3000, .rebalance_timeout_ms = 2000, .needs_member_id = true,
+        .assignment_interval_ms = now_seed % 3 == 0 ? 1000 : 0, .answer = { .done = on_joined } };
+    c->joining = true;
+    rl_groups_join(&rig.groups, &c->join);
+}
+
+static void send_sync(struct client *c)
+{
+    c->sync = (struct rl_group_sync){ .group_id = text("g"), .member_id = text(c->id), .instance_id = instance_of(c),
+        .generation = c->epoch, .assignments = c->assignments, .assignment_count = c->leads ? c->named_count : 0,
+        .answer = { .done = on_synced } };
+    c->syncing = true;
+    rl_groups_sync(&rig.groups, &c->sync);
+}
+
+static void do_classic(struct client *c)
+{
+    if (c->joining || c->syncing)
+        return;
+    if (c->epoch == 0) {
+        send_join(c);
+    } else if (!c->assigned) {
+        send_sync(c);
+    } else {
+        enum rl_group_error error = rl_groups_heartbeat(&rig.groups, text("g"), text(c->id), instance_of(c), c->epoch);
+        if (error == RL_GROUP_OK)
+            return;
+        give_up_all(c);
+        if (error == RL_GROUP_UNKNOWN_MEMBER || error == RL_GROUP_FENCED_INSTANCE)
+            c->id[0] = '\0';
+    }
+}
+
+static void leave_classic(struct client *c)
+{
+    struct rl_group_leave_member leaving = { .member_id = text(c->id), .instance_id = instance_of(c) };
+    if (c->joining || c->syncing || c->committing || c->epoch == 0)
+        return;
+    (void)rl_groups_leave(&rig.groups, text("g"), &leaving, 1);
+    be_somebody_new(c);
+}
+
 static void beat(struct client *c)
 {
+    if (c->is_classic) {
+        do_classic(c);
+        return;
+    }
     if (c->beat != NULL)
         return;
     if (roll(20) == 0) {                /* the request is lost on its way */
@@ -352,6 +529,10 @@ static void beat(struct client *c)
 
 static void leave(struct client *c)
 {
+    if (c->is_classic) {
+        leave_classic(c);
+        return;
+    }
     if (c->beat != NULL || c->epoch <= 0)
         return;
     give_up_all(c);                     /* before it says so */
@@ -362,7 +543,7 @@ static void leave(struct client *c)
 /* It does what it was told: gives up first, then takes. */
 static void apply(struct client *c)
 {
-    if (c->epoch <= 0 || rl_partition_set_equal(&c->owns, &c->wants))
+    if (c->is_classic || c->epoch <= 0 || rl_partition_set_equal(&c->owns, &c->wants))
         return;
     if (!rl_partition_set_is_subset(&c->owns, &c->wants)) {
         struct rl_partition_set kept = rl_partition_set_intersection(&c->owns, &c->wants);
@@ -375,8 +556,8 @@ static void apply(struct client *c)
 
 static void die(struct client *c)
 {
-    if (c->committing)
-        return;                         /* the struct is lent */
+    if (c->committing || c->joining || c->syncing)
+        return;                         /* the structs are lent */
     give_up_waiting(c);
     be_somebody_new(c);
     replaced += c->instance[0] != '\0';
@@ -423,7 +604,9 @@ static void commit(struct client *c)
         .instance_id = instance_of(c), .generation = roll(8) == 0 ? c->epoch - 1 : c->epoch,
         .knows_group_ids = true, .metadata_units_max = 100, .partitions = &c->partition, .partition_count = 1,
         .answer = { .done = on_committed } };
-    bool member = is_member(c);
+    const struct rl_group *g = rl_groups_find(&rig.groups, text("g"));
+    bool member = is_member(c) || (g != NULL && g->consumer == NULL &&
+                                   rl_group_check_member(g, text(c->id), instance_of(c)) == RL_GROUP_OK);
     c->committing = true;
     rl_groups_commit_offsets(&rig.groups, &c->commit);
     if (record_count == before) {
@@ -471,7 +654,8 @@ static void check_owners(void)
                 cr_assert(owner != NULL && owner->member == m, "seed %llu", (unsigned long long)now_seed);
             }
         cr_assert(rl_timer_running(&m->session_timer), "nothing would ever end this membership");
-        cr_assert_eq(m->state == RL_CONSUMER_MEMBER_UNREVOKED, rl_timer_running(&m->rebalance_timer));
+        if (!m->is_classic)
+            cr_assert_eq(m->state == RL_CONSUMER_MEMBER_UNREVOKED, rl_timer_running(&m->rebalance_timer));
         cr_assert_leq(m->epoch, g->consumer->assignment_epoch);
     }
     rl_partition_set_sort(&all);
@@ -485,15 +669,17 @@ static void check_clients(void)
 {
     for (int i = 0; i < CLIENTS; i++) {
         const struct client *c = &clients[i];
-        if (!is_member(c) || c->leaving)
+        if (!is_member(c) || c->leaving || c->joining)
             continue;
         const struct rl_consumer_member *m = rl_consumer_group_find(group(), text(c->id));
-        cr_assert(m->epoch == RL_CONSUMER_LEAVE_STATIC || c->epoch <= m->epoch,
+        /* A classic generation begins before it is stored. */
+        cr_assert(c->is_classic || m->epoch == RL_CONSUMER_LEAVE_STATIC || c->epoch <= m->epoch,
                   "%s was told what is not on stable storage, seed %llu", c->id, (unsigned long long)now_seed);
         if (c->epoch != m->epoch && c->epoch != m->previous_epoch)
             continue;                   /* it will be fenced */
         for (uint32_t k = 0; k < c->owns.count; k++)
-            cr_assert(rl_partition_set_has(&m->assigned, c->owns.items[k]) ||
+            cr_assert((c->is_classic && topic_of(c->owns.items[k].topic_id) == NULL) ||       /* it knows names only */
+                      rl_partition_set_has(&m->assigned, c->owns.items[k]) ||
                       rl_partition_set_has(&m->revoking, c->owns.items[k]),
                       "%s owns what is not its own, seed %llu", c->id, (unsigned long long)now_seed);
     }
@@ -504,6 +690,19 @@ static void check(void)
     check_owners();
     check_clients();
     check_committed();
+}
+
+static uint64_t upgraded, downgraded;
+
+static void count_changes(void)
+{
+    static bool was_classic, was_consumer;
+    const struct rl_group *g = rl_groups_find(&rig.groups, text("g"));
+    bool is_consumer = group() != NULL, is_classic = g != NULL && !is_consumer && !rl_group_is_empty(g);
+    upgraded += was_classic && is_consumer && !rl_group_is_empty(g);
+    downgraded += was_consumer && is_classic;
+    was_classic = is_classic;
+    was_consumer = is_consumer;
 }
 
 /* ---- a history ---- */
@@ -549,6 +748,7 @@ static void step(void)
     }
     group_rig_turn(&rig);
     check();
+    count_changes();
 }
 
 static void settle(void)
@@ -558,11 +758,28 @@ static void settle(void)
         ;
 }
 
+static uint64_t converged_classic;
+
+/* Only members of the classic protocol are left: the group is theirs. */
+static void check_converged_classic(void)
+{
+    const struct rl_group *g = rl_groups_find(&rig.groups, text("g"));
+    cr_assert_not_null(g);
+    cr_assert_eq(g->state, RL_GROUP_STABLE, "%s, seed %llu", rl_group_state_name(g->state), (unsigned long long)now_seed);
+    for (int i = 0; i < CLIENTS; i++)
+        cr_assert(clients[i].is_classic && clients[i].assigned && clients[i].epoch == g->generation);
+    converged_classic++;
+    converged++;
+}
+
 static void check_converged(void)
 {
     const struct rl_group *g = group();
     uint32_t assigned = 0, expected = 0;
-    cr_assert_not_null(g);
+    if (g == NULL) {
+        check_converged_classic();
+        return;
+    }
     cr_assert_eq(rl_consumer_group_state(g), RL_CONSUMER_GROUP_STABLE, "%s, seed %llu",
                  rl_consumer_group_state_name(rl_consumer_group_state(g)), (unsigned long long)now_seed);
     cr_assert_eq(rl_table_count(&g->consumer->by_member_id), CLIENTS);
@@ -593,7 +810,9 @@ static void be_quiet(void)
             struct client *c = &clients[i];
             apply(c);
             apply(c);
-            if (c->beat == NULL)
+            if (c->is_classic)
+                do_classic(c);
+            else if (c->beat == NULL)
                 send_beat(c, c->epoch);
             settle();
             check();
@@ -614,6 +833,7 @@ static void begin(uint64_t seed)
     rig.limits.consumer_session_timeout_ms = 3000;
     rig.limits.consumer_heartbeat_interval_ms = 500;
     rig.limits.consumer_size_max = 100;
+    rig.limits.can_upgrade = rig.limits.can_downgrade = true;
     rig.limits.assignors = assignors + seed % 2;
     rig.groups.image = current_image;
     memset(topics, 0, sizeof topics);
@@ -644,6 +864,12 @@ static void end(void)
         cr_assert(!clients[i].committing, "no answer for %d", i);
         rl_partition_set_done(&clients[i].owns);
         rl_partition_set_done(&clients[i].wants);
+        rl_text_done(&clients[i].metadata);
+        for (int k = 0; k < NAMED_MAX; k++) {
+            rl_text_done(&clients[i].parts[k]);
+            rl_free((void *)(uintptr_t)clients[i].assignments[k].member_id.data);
+        }
+        cr_assert(!clients[i].joining && !clients[i].syncing, "no answer for %d", i);
     }
     cr_assert_eq(beats_out, 0, "no answer");
     truncate_log(0);
@@ -671,6 +897,8 @@ Test(consumer_histories, random)
     rl_free(records);
     records = NULL;
     record_capacity = 0;
+    printf("%llu upgraded, %llu downgraded, %llu converged classic\n", (unsigned long long)upgraded,
+           (unsigned long long)downgraded, (unsigned long long)converged_classic);
     printf("%llu converged, %llu commits taken, %llu refused, %llu fenced, %llu told to give up, %llu reloads\n",
            (unsigned long long)converged, (unsigned long long)commits_kept, (unsigned long long)commits_refused,
            (unsigned long long)fenced, (unsigned long long)revoked, (unsigned long long)reloads);
@@ -680,4 +908,6 @@ Test(consumer_histories, random)
     cr_assert_gt(fenced, HISTORIES / 2);
     cr_assert_gt(revoked, HISTORIES);
     cr_assert_gt(replaced, 10);
+    cr_assert_gt(upgraded, 20);
+    cr_assert_gt(downgraded, 20);
 }
