@@ -1,5 +1,6 @@
 """tests/differential/rows_consumer_groups.py — groups of the consumer protocol (KIP-848): ConsumerGroupHeartbeat,
 ConsumerGroupDescribe, and what the other APIs say of such groups."""
+import struct
 import time
 
 from members import Member, stable
@@ -426,3 +427,109 @@ def an_empty_consumer_group_joined(s, version):
     a.ask_join("and back")
     s.keep("has its offsets again", s.plain(s.quiet("OffsetFetch", 8, {
         "groups": [{"group_id": a.group, "topics": None}]})))
+
+
+# ---- members of both protocols
+
+def subscribed(version, owned=(), *topics):
+    """A Java consumer's metadata, version 1: topics, and what it owns of the first."""
+    names = b"".join(struct.pack(">h", len(t)) + t.encode() for t in topics)
+    has = struct.pack(">i", 1) + struct.pack(">h", len(topics[0])) + topics[0].encode() + \
+        struct.pack(f">i{len(owned)}i", len(owned), *owned) if owned else struct.pack(">i", 0)
+    return struct.pack(">hi", version, len(topics)) + names + struct.pack(">i", -1) + has
+
+
+class Classic(Member):
+    """A member of the classic protocol whose id, which brokers make up in their own ways, is `<it>`."""
+
+    def __init__(self, s, group, topic, **fields):
+        super().__init__(s, group, **fields)
+        self.topic = topic
+        self.owns()
+
+    def owns(self, *partitions):
+        self.protocols = [("range", subscribed(1, partitions, self.topic))]
+
+    def plain(self, value):
+        if isinstance(value, dict):
+            return {k: self.plain(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.plain(v) for v in value]
+        return "<it>" if isinstance(value, str) and value == self.s.text(self.id) else value
+
+    def keep(self, label, answer):
+        self.s.keep(label, self.plain(self.s.plain(answer)))
+
+    def keep_group(self, label):
+        described = self.plain(self.s.plain(describe(self.s, self.group)))
+        for group in described:
+            group["members"].sort(key=lambda m: m["member_id"])
+        self.s.keep(label, described)
+
+    def take_id(self, answer):
+        self.id = answer["member_id"]
+
+
+@case("JoinGroup", 5, 9)
+def a_classic_member_of_a_consumer_group(s, version):
+    topic = s.topic("topic", 4)
+    a = Consumer(s, "group", "a", topic)
+    a.join()
+    time.sleep(INTERVAL)
+    m = Classic(s, "group", topic, version=version)
+    m.keep("joins", m.join())
+    s.asked.add(("JoinGroup", version))
+    m.keep_group("has joined")
+    m.keep("syncs", m.try_sync())
+    m.keep("beats", m.heartbeat())
+    m.keep("syncs in another generation", m.try_sync(generation_id=77))
+    m.keep("beats in another generation", m.heartbeat(generation_id=77))
+    m.keep("syncs by another protocol", m.try_sync(protocol_name="other"))
+    a.beat()
+    a.beat(topic_partitions=a.owned(topic, 0, 1))
+    m.keep("beats: there is something to get", m.heartbeat())
+    m.keep("joins again", m.join())
+    m.keep("gets it", m.try_sync())
+    m.keep("beats, has it", m.heartbeat())
+    for v, generation in ((8, m.generation), (8, m.generation - 1), (9, m.generation + 1)):
+        m.keep(f"commits by version {v} in generation {generation - m.generation:+}", s.quiet("OffsetCommit", v, {
+            "group_id": a.group, "member_id": m.id, "generation_id_or_member_epoch": generation, "topics": [
+                {"name": topic, "partitions": [{"partition_index": 2, "committed_offset": 3}]}]}))
+    m.keep("another protocol", s.quiet("JoinGroup", version, m.join_request(
+        member_id="", group_instance_id="one", protocols=[{"name": "other", "metadata": b"\0"}])))
+    m.keep("leaves", m.leave())
+    m.keep_group("has left")
+
+
+@case("ConsumerGroupHeartbeat", 0, 1)
+def a_group_changes_its_protocol_and_back(s, version):
+    topic = s.topic("topic", 4)
+    m = Classic(s, "group", topic)
+    m.join()
+    text = topic.encode()
+    m.sync([(m.id, struct.pack(">hih", 1, 1, len(text)) + text + struct.pack(">5i", 4, 0, 1, 2, 3) + struct.pack(">i", -1))])
+    a = Consumer(s, "group", "a", topic, version=version)
+    a.ask_join("joins a classic group")
+    m.keep_group("of both protocols")
+    m.keep("the other has to join", m.heartbeat())
+    m.keep("joins", m.join())
+    m.keep("syncs", m.try_sync())
+    a.ask("gets its part")
+    m.keep_group("shared")
+    a.ask("leaves", member_epoch=-1)
+    m.keep_group("is a classic group")
+    described = s.quiet("DescribeGroups", 5, {"groups": [m.group]})
+    m.keep("as such", described)
+    m.keep("the other has to join again", m.heartbeat())
+    m.keep("and leads", m.join())
+
+
+@case("ConsumerGroupHeartbeat", 0, 1)
+def groups_that_cannot_change(s, version):
+    topic = s.topic("topic", 1)
+    stable(s, "odd")
+    a = Consumer(s, "odd", "a", topic, version=version)
+    a.ask_join("metadata that is not a consumer's")
+    stable(s, "connect", kind="connect")
+    b = Consumer(s, "connect", "a", topic, version=version)
+    b.ask_join("another protocol type")

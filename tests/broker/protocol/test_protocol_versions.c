@@ -54,8 +54,17 @@ PROTOCOL_TEST(api_versions, each_version)
 {
     struct client *c = client_open(b);
     struct rl_api_versions_request ask = ask_versions("librdkafka", "2.0.2");
-    for (int16_t version = 0; version <= API_VERSIONS_MAX; version++)
-        expect_announced(client_call(c, RL_API_API_VERSIONS, version, &ask));
+    for (int16_t version = 0; version <= API_VERSIONS_MAX; version++) {
+        const struct rl_api_versions_response *reply = client_call(c, RL_API_API_VERSIONS, version, &ask);
+        expect_announced(reply);
+        cr_assert_eq(reply->finalized_features_count, version >= 3);
+        cr_assert_eq(reply->supported_features_count, version >= 4);
+        cr_assert_eq(reply->finalized_features_epoch, version >= 3 ? 0 : -1);
+        if (version >= 3) {
+            cr_assert(rl_slice_equal_string(reply->finalized_features[0].name, "group.version"));
+            cr_assert_eq(reply->finalized_features[0].max_version_level, 1);
+        }
+    }
     client_close(c);
 }
 
