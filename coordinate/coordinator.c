@@ -32,6 +32,8 @@ static struct rl_offsets_slot *slot_create(struct rl_coordinator *c, struct rl_u
     slot->topic_id = topic_id;
     rl_offsets_log_init(&slot->log, c->shard, topic_id, partition, &c->dirty, on_log_failed, on_appended);
     rl_groups_init(&slot->groups, c->shard, &c->options.limits, &slot->log.store, &c->answers);
+    slot->groups.forget_round = c->forget_round;
+    slot->groups.settle = rl_forget_settle;
     rl_list_push_back(&c->slots, &slot->link);
     rl_table_put_number(&c->by_partition, (uint64_t)partition, slot);
     return slot;
@@ -195,6 +197,7 @@ rl_status rl_coordinator_start(struct rl_shard *shard, const struct rl_coordinat
     rl_list_init(&c->answers);
     rl_list_init(&c->dirty);
     rl_list_init(&c->lag_walks);
+    rl_list_init(&c->forgotten);
     rl_table_init(&c->by_partition, 0);    /* keys that nobody outside chooses */
     shard->context[RL_CONTEXT_COORDINATE] = c;
     rl_shard_add_turn_hook(shard, on_turn_ends, c);
@@ -230,6 +233,7 @@ void rl_coordinator_stop(struct rl_shard *shard)
         return;
     rl_timer_stop(shard, &c->check_timer);
     rl_lag_walks_stop(c);
+    rl_forget_stop(c);
     for (struct rl_list *node; (node = rl_list_pop_front(&c->slots)) != NULL;) {
         struct rl_offsets_slot *slot = RL_LIST_ENTRY(node, struct rl_offsets_slot, link);
         rl_timer_stop(shard, &slot->flush_timer);

@@ -70,6 +70,11 @@ struct rl_coordinator {
     struct rl_offsets_slot *check_slot; /* expiry goes on here */
     uint32_t check_left;                /* groups of that slot not yet looked at */
     struct rl_list lag_walks;           /* group_lag.c */
+    /* forget_topics.c */
+    struct rl_list forgotten;           /* topics that some groups may not have forgotten yet */
+    uint32_t forget_round;
+    bool forgetting;                    /* forget_msg is on its way */
+    struct rl_msg forget_msg;
 };
 
 static inline struct rl_coordinator *rl_coordinator_of(const struct rl_shard *shard)
@@ -94,7 +99,13 @@ void rl_lag_walks_stop(struct rl_coordinator *coordinator);
 
 /* offset_expiry.c */
 void rl_expiry_start(struct rl_coordinator *coordinator);
+/* Tombstones that were added, and are applied already, are a write of their own. */
+void rl_groups_end_tombstones(struct rl_groups *groups);
+
+/* forget_topics.c: rl_groups.settle. */
+void rl_forget_settle(struct rl_group *group);
 /* A partition was read: what the deletion of a topic could not remove then goes now. */
-void rl_expiry_forget_unknown_topics(struct rl_offsets_slot *slot);
+void rl_forget_unknown_topics(struct rl_offsets_slot *slot);
+void rl_forget_stop(struct rl_coordinator *coordinator);
 
 #endif

@@ -44,7 +44,10 @@ void rl_groups_init(struct rl_groups *groups, struct rl_shard *shard, const stru
 
 struct rl_group *rl_groups_find(const struct rl_groups *groups, struct rl_slice id)
 {
-    return rl_table_find(&groups->by_id, id);
+    struct rl_group *group = rl_table_find(&groups->by_id, id);
+    if (group != NULL && group->forget_round != groups->forget_round && groups->settle != NULL)
+        groups->settle(group);
+    return group;
 }
 
 struct rl_group *rl_groups_find_or_create(struct rl_groups *groups, struct rl_slice id)
@@ -56,6 +59,7 @@ struct rl_group *rl_groups_find_or_create(struct rl_groups *groups, struct rl_sl
     group->groups = groups;
     group->id = rl_owned_copy(id);
     group->state_ms = groups->shard->wall_ms;
+    group->forget_round = groups->forget_round;
     rl_list_init(&group->members);
     rl_list_init(&group->waiting);
     uint64_t seed = groups->by_id.seed;

@@ -66,6 +66,7 @@ struct rl_group_answer {
 
 struct rl_image;
 struct rl_consumer_group;
+struct rl_group;
 
 /* All groups of one partition of __consumer_offsets. */
 struct rl_groups {
@@ -77,6 +78,9 @@ struct rl_groups {
     struct rl_table by_id;              /* struct rl_group */
     struct rl_list searches;            /* consumer_regex.c: on their way */
     struct rl_list list;                /* the same, for walks in pieces: who was seen goes to the end */
+    /* A group of an earlier round is settled before anybody has it from rl_groups_find; NULL: never. */
+    void (*settle)(struct rl_group *group);
+    uint32_t forget_round;
 };
 
 enum rl_group_state { RL_GROUP_EMPTY, RL_GROUP_PREPARING, RL_GROUP_COMPLETING, RL_GROUP_STABLE };
@@ -133,6 +137,7 @@ struct rl_group {
     struct rl_list waiting;             /* its calls that changed nothing, for writes before them */
     uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
     uint32_t removals;                  /* of offsets, since it was made */
+    uint32_t forget_round;              /* forget_topics.c: what it has forgotten */
     uint32_t rewrite_round;             /* offsets_rewrite.c: the last one that has written it */
     uint32_t busy;                      /* writes on their way that name it */
     struct rl_list link;

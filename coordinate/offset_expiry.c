@@ -3,34 +3,32 @@
  * Every offsets.retention.check.interval.ms all groups are looked at, some per turn.  An offset goes
  * offsets.retention.minutes after: the group has become empty; or, in a stable group of consumers
  * that do not read its topic, or where nobody ever joined, after its commit.  One with an expiry time
- * of its own goes then.  A group that is empty and has no offsets left goes, too.  So do, at once,
- * offsets of topics that were deleted.
+ * of its own goes then.  A group that is empty and has no offsets left goes, too.
  * Failures: tombstones that cannot be stored make the partition be read again; then it is tried again.
  * Source: KIP-211, OffsetExpirationConditionImpl. */
 #include "coordinate/coordinator_internal.h"
 #include "coordinate/group_offsets.h"
 #include "coordinate/owned.h"
 #include "core/logger.h"
-#include "replicate/metadata_image.h"
 
 #define GROUPS_PER_TURN 64
 #define NS_PER_MS ((int64_t)1000000)
 
-struct expiry_write {
+struct tombstones {
     struct rl_group_write write;
 };
 
 static void on_written(struct rl_group_write *write, rl_status status)
 {
     (void)status;                       /* failed: everything is read again */
-    rl_free(RL_CONTAINER_OF(write, struct expiry_write, write));
+    rl_free(RL_CONTAINER_OF(write, struct tombstones, write));
 }
 
-static void write_end(struct rl_groups *groups)
+void rl_groups_end_tombstones(struct rl_groups *groups)
 {
-    struct expiry_write *write = rl_alloc_zero(1, sizeof *write);
-    write->write = (struct rl_group_write){ .done = on_written, .applied = true };
-    groups->store->end(groups->store, &write->write);
+    struct tombstones *tombstones = rl_alloc_zero(1, sizeof *tombstones);
+    tombstones->write = (struct rl_group_write){ .done = on_written, .applied = true };
+    groups->store->end(groups->store, &tombstones->write);
 }
 
 /* ---- what has expired ---- */
@@ -93,7 +91,7 @@ static void expire_group(struct rl_group *group, int64_t retention_ms)
         rl_group_remove(group);
     }
     if (removed || gone)
-        write_end(groups);
+        rl_groups_end_tombstones(groups);
 }
 
 /* ---- some per turn ---- */
@@ -139,57 +137,4 @@ void rl_expiry_start(struct rl_coordinator *c)
 {
     c->check_timer = (struct rl_timer){ .done = on_check, .arg = c };
     rl_timer_start(c->shard, &c->check_timer, c->shard->now_ns + c->options.check_interval_ms * NS_PER_MS);
-}
-
-/* ---- topics that are gone ---- */
-
-static bool forget_topic(struct rl_group *group, struct rl_slice name)
-{
-    const struct rl_offsets_topic *topic = rl_committed_offsets_topic(&group->offsets, name);
-    if (group->first_commits_in_flight > 0)
-        group->removals++;              /* one of them may be of this topic: the log is asked again */
-    if (topic == NULL)
-        return false;
-    for (uint32_t i = topic->count; i-- > 0;)
-        rl_group_remove_offset(group, name, topic->entries[i].partition);
-    return true;
-}
-
-static bool forget_unknown_topics(struct rl_group *group, const struct rl_image *image)
-{
-    bool removed = false;
-    RL_LIST_EACH_SAFE(node, &group->offsets.topics) {
-        struct rl_slice name = RL_LIST_ENTRY(node, struct rl_offsets_topic, link)->name;
-        if (rl_image_find(image, name) != NULL)
-            continue;
-        name = rl_owned_copy(name);     /* the topic's own goes with its last offset */
-        removed |= forget_topic(group, name);
-        rl_owned_free(&name);
-    }
-    return removed;
-}
-
-void rl_expiry_forget_unknown_topics(struct rl_offsets_slot *slot)
-{
-    const struct rl_image *image = rl_image_current(slot->coordinator->shard);
-    bool removed = false;
-    RL_LIST_EACH(node, &slot->groups.list)
-        removed |= forget_unknown_topics(RL_LIST_ENTRY(node, struct rl_group, link), image);
-    if (removed)
-        write_end(&slot->groups);
-}
-
-void rl_coordinator_forget_topic(struct rl_shard *shard, struct rl_slice topic)
-{
-    struct rl_coordinator *c = rl_coordinator_of(shard);
-    RL_LIST_EACH(node, &c->slots) {
-        struct rl_offsets_slot *slot = RL_LIST_ENTRY(node, struct rl_offsets_slot, link);
-        bool removed = false;
-        if (slot->state != RL_SLOT_READY || slot->stale)
-            continue;
-        RL_LIST_EACH(group, &slot->groups.list)
-            removed |= forget_topic(RL_LIST_ENTRY(group, struct rl_group, link), topic);
-        if (removed)
-            write_end(&slot->groups);
-    }
 }

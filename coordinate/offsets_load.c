@@ -64,7 +64,7 @@ static void load_end(struct rl_offsets_slot *slot, enum rl_slot_state state)
     slot->state = state;
     if (state != RL_SLOT_READY)
         return;
-    rl_expiry_forget_unknown_topics(slot);
+    rl_forget_unknown_topics(slot);
     RL_LIST_EACH(node, &slot->groups.list)
         rl_group_begin_sessions(RL_LIST_ENTRY(node, struct rl_group, link));
     if (slot->records > 0)

@@ -175,6 +175,46 @@ Test(coordinator, offsets_of_a_deleted_topic_go)
     rig_stop();
 }
 
+static uint32_t groups_with_offsets(void)
+{
+    uint32_t at = 0, count = 0;
+    for (struct rl_groups *groups; (groups = rl_coordinator_next(rig.shard, &at)) != NULL;)
+        RL_LIST_EACH(node, &groups->list)
+            count += RL_LIST_ENTRY(node, struct rl_group, link)->offsets.count > 0;
+    return count;
+}
+
+/* Thousands of groups forget some per turn; whoever asks for one does not see the difference. */
+Test(coordinator, offsets_of_a_deleted_topic_go_in_pieces)
+{
+    enum { GROUPS = 2000 };
+    static struct commit commits[GROUPS];
+    static char names[GROUPS][16];
+    rig_start();
+    for (int i = 0; i < GROUPS; i++) {
+        snprintf(names[i], sizeof names[0], "g%d", i);
+        commit_send(&commits[i], names[i], 0, i);
+    }
+    settle();
+    cr_assert_eq(groups_with_offsets(), GROUPS);
+    rl_coordinator_forget_topic(rig.shard, text("t"));
+    cr_assert_geq(groups_with_offsets(), GROUPS - 100, "all at once");
+    cr_assert_eq(committed("g1900", 0), -1, "nobody sees it");
+    cr_assert_eq(commit("g1901", 0, 77), RL_GROUP_OK);          /* of a new topic of that name */
+    rl_coordinator_forget_topic(rig.shard, text("other"));
+    settle();
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(groups_with_offsets(), 1);
+        cr_assert_eq(committed("g1901", 0), 77);
+        cr_assert_eq(committed("g0", 0), -1);
+        read_again();
+    }
+    cr_assert_eq(commit("g5", 0, 5), RL_GROUP_OK);
+    rl_coordinator_forget_topic(rig.shard, text("t"));          /* once more, and stopped amid it */
+    rl_coordinator_stop_serving(rig.shard);
+    rig_stop();
+}
+
 /* The topic went while its offsets could not be seen; a new one of its name begins anew, for good. */
 Test(coordinator, offsets_of_a_topic_that_is_not_there_any_more)
 {
