@@ -146,7 +146,12 @@ void rl_offsets_log_flush(struct rl_offsets_log *log)
         if (status != RL_OK)
             refuse(append, status);
     }
-    finish_writes(&without_records, RL_OK);
+    /* They saw what memory says now, which may be ahead of the log: what is on its way has to arrive. */
+    if (rl_list_empty(&log->appends))
+        finish_writes(&without_records, RL_OK);
+    else
+        rl_list_take_all(&RL_LIST_ENTRY(log->appends.previous, struct offsets_append, link)->writes,
+                         &without_records);
 }
 
 void rl_offsets_log_done(struct rl_offsets_log *log)

@@ -101,6 +101,32 @@ Test(coordinator, a_deletion_behind_a_commit)
     rig_stop();
 }
 
+/* An offset that is deleted twice: the second deletion finds nothing, and that is only true once the first
+ * one is on stable storage. */
+Test(coordinator, a_deletion_behind_a_deletion)
+{
+    struct rl_offset_delete_partition one[2];
+    struct rl_offset_delete calls[2];
+    rig_start();
+    cr_assert_eq(commit("g", 0, 5), RL_GROUP_OK);
+    int before = rig.answers;
+    rl_mem_hold_helpers(rig.mem, true);
+    for (int i = 0; i < 2; i++) {
+        one[i] = (struct rl_offset_delete_partition){ .topic = text("t"), .partition = 0 };
+        calls[i] = (struct rl_offset_delete){ .group_id = text("g"), .partitions = &one[i], .partition_count = 1,
+                                              .answer = { .done = on_deleted } };
+        rl_groups_delete_offsets(groups_of("g"), &calls[i]);
+        settle();
+        cr_assert_eq(rig.answers, before, "%d", i);
+    }
+    rl_mem_hold_helpers(rig.mem, false);
+    settle();
+    cr_assert_eq(rig.answers, before + 2);
+    cr_assert_eq(calls[1].error, RL_GROUP_OK);
+    cr_assert_eq(committed("g", 0), -1);
+    rig_stop();
+}
+
 /* A disk that is full refuses the commit, and what was committed before stays. */
 Test(coordinator, a_commit_that_cannot_be_written)
 {
