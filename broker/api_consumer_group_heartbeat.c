@@ -37,6 +37,12 @@ static void beat_run(struct rl_scatter_call *call)
     rl_group_scatter_run(call, beat_one);
 }
 
+static void beat_cancel(struct rl_scatter_call *call)
+{
+    struct consumer_heartbeat *h = RL_CONTAINER_OF(call->scatter, struct consumer_heartbeat, scatter);
+    rl_consumer_heartbeat_forget(h->item.groups, &h->call);
+}
+
 /* ---- on the connection's shard ---- */
 
 /* By topic; numbers and topics are the request's. */
@@ -121,6 +127,9 @@ void rl_api_consumer_group_heartbeat(struct rl_request *request, const void *mes
     rl_scatter_init(&h->scatter, request, beat_run, beat_done);
     if (!rl_group_scatter_add(&h->scatter, &h->item))
         return;
+    h->scatter.cancel = beat_cancel;
     take_owned(&h->call.owned, asked);
+    if (h->call.regex.bytes > 0)        /* which may take a while */
+        rl_group_scatter_may_wait(request, &h->scatter);
     rl_scatter_start(&h->scatter);
 }

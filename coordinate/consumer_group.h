@@ -125,6 +125,7 @@ struct rl_consumer_heartbeat {
     const struct rl_slice *found;       /* topics that regex matches; NULL: the group knows */
     uint32_t found_count;
     uint64_t found_generation;
+    struct rl_regex_search *search;     /* it waits for; or NULL */
     struct rl_group_write write;
     struct rl_group *group;
     uint64_t after_write;
@@ -132,6 +133,9 @@ struct rl_consumer_heartbeat {
 };
 /* Answered when what it changed is on stable storage. */
 void rl_groups_consumer_heartbeat(struct rl_groups *groups, struct rl_consumer_heartbeat *call);
+/* Its caller gives up: if it waits until its expression has been looked for, it is answered now with
+ * LOADING, and nothing comes of it.  Otherwise its answer is near. */
+void rl_consumer_heartbeat_forget(struct rl_groups *groups, struct rl_consumer_heartbeat *call);
 /* Free what the call owns; on any shard. */
 void rl_consumer_heartbeat_done(struct rl_consumer_heartbeat *call);
 

@@ -7,7 +7,8 @@
  * heartbeat that finds the topics changed looks again, at most every ten seconds; if something else
  * matches, the group is in its next epoch.
  * Failures: an expression that is none is INVALID_REGEX, with RE2's reason; a search that takes too long
- * is NOT_AVAILABLE, and clients ask again.  Groups that are dropped end the waiting.
+ * is NOT_AVAILABLE, and clients ask again.  Groups that are dropped end the waiting, and so does a
+ * connection that is gone.
  * Source: KIP-848; Kafka's GroupCoordinatorService, TopicRegexResolver. */
 #include "coordinate/consumer_group_internal.h"
 #include "coordinate/owned.h"
@@ -47,6 +48,7 @@ static void matches_of(const struct rl_regex_search *s, struct rl_slice *names)
 static void call_goes_on(struct rl_regex_search *s, struct rl_groups *groups)
 {
     struct rl_consumer_heartbeat *call = s->call;
+    call->search = NULL;
     struct rl_slice *found = rl_alloc_zero(s->search.match_count + 1, sizeof *found);
     matches_of(s, found);
     if (s->search.status == RL_OK) {
@@ -153,6 +155,8 @@ static void search_start(struct rl_groups *groups, struct rl_slice group_id, str
     s->group_id = rl_owned_copy(group_id);
     s->text = rl_owned_copy(text);
     s->call = call;
+    if (call != NULL)
+        call->search = s;
     rl_list_push_back(&groups->searches, &s->link);
     search_next(groups);
 }
@@ -183,18 +187,40 @@ void rl_consumer_group_maybe_resolve(struct rl_group *group)
     }
 }
 
+static void answer_waiting(struct rl_regex_search *s, struct rl_groups *groups, enum rl_group_error error)
+{
+    struct rl_consumer_heartbeat *call = s->call;
+    s->call = NULL;
+    if (call == NULL)
+        return;
+    call->search = NULL;
+    call->error = error;
+    rl_list_push_back(groups->answers, &call->answer.link);
+}
+
 void rl_consumer_regex_forget(struct rl_groups *groups, enum rl_group_error error)
 {
     for (struct rl_list *node; (node = rl_list_pop_front(&groups->searches)) != NULL;) {
         struct rl_regex_search *s = RL_LIST_ENTRY(node, struct rl_regex_search, link);
         s->groups = NULL;
-        if (s->call != NULL) {
-            s->call->error = error;
-            rl_list_push_back(groups->answers, &s->call->answer.link);
-        }
+        answer_waiting(s, groups, error);
         if (s->names != NULL)
             rl_topic_search_cancel(&s->search);
         else
             search_free(s);
     }
+}
+
+void rl_consumer_heartbeat_forget(struct rl_groups *groups, struct rl_consumer_heartbeat *call)
+{
+    struct rl_regex_search *s = call->search;
+    if (s == NULL)
+        return;
+    answer_waiting(s, groups, RL_GROUP_LOADING);
+    if (s->names != NULL) {
+        rl_topic_search_cancel(&s->search);     /* the next one begins when it has come back */
+        return;
+    }
+    rl_list_remove(&s->link);
+    search_free(s);
 }

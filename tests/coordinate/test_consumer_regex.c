@@ -100,3 +100,29 @@ Test(consumer_regex, nobody_waits_for_ever)
     cr_assert_eq(rl_mem_helpers_waiting(rig.mem), 0);
     stop();
 }
+
+/* Connections are gone: who waits for his turn costs nothing any more, and who is being looked for is
+ * the last to be. */
+Test(consumer_regex, callers_may_give_up)
+{
+    start();
+    for (uint32_t i = 0; i < CALLS; i++)
+        send(i, "o.*");
+    rl_consumer_heartbeat_forget(&rig.groups, &calls[0]);
+    rl_consumer_heartbeat_forget(&rig.groups, &calls[2]);
+    rl_consumer_heartbeat_forget(&rig.groups, &calls[3]);
+    group_rig_settle(&rig);
+    cr_assert_eq(answers, 3);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(rl_mem_run_helper(rig.mem));
+        group_rig_settle(&rig);
+    }
+    cr_assert_eq(answers, CALLS);
+    cr_assert_eq(rl_mem_helpers_waiting(rig.mem), 0);
+    for (uint32_t i = 0; i < CALLS; i++)
+        cr_assert_eq(calls[i].error, i == 1 || i == 4 ? RL_GROUP_OK : RL_GROUP_LOADING);
+    rl_consumer_heartbeat_forget(&rig.groups, &calls[1]);
+    group_rig_settle(&rig);
+    cr_assert_eq(answers, CALLS, "it was answered already");
+    stop();
+}
