@@ -10,6 +10,7 @@
 
 #define MEMBER_MAKES_ID_SINCE 1         /* KIP-1082 */
 #define MESSAGE_BYTES_MAX 16384
+#define OWNED_MAX 1000000               /* partitions; each takes five times what it takes in a request */
 
 struct consumer_heartbeat {
     struct rl_scatter scatter;
@@ -95,6 +96,18 @@ static void beat_done(struct rl_scatter *scatter)
     rl_consumer_heartbeat_done(&call);
 }
 
+/* Can it own so many? */
+static bool check_owned(struct rl_consumer_heartbeat *call, const struct rl_consumer_group_heartbeat_request *asked)
+{
+    int64_t count = 0;
+    for (int32_t t = 0; t < asked->topic_partitions_count; t++)
+        count += asked->topic_partitions[t].partitions_count;
+    if (count <= OWNED_MAX)
+        return true;
+    rl_text_printf(&call->message, "TopicPartitions has more than %d partitions.", OWNED_MAX);
+    return false;
+}
+
 static void take_owned(struct rl_partition_set *owned, const struct rl_consumer_group_heartbeat_request *asked)
 {
     for (int32_t t = 0; t < asked->topic_partitions_count; t++)
@@ -125,10 +138,13 @@ void rl_api_consumer_group_heartbeat(struct rl_request *request, const void *mes
         .owned_told = asked->topic_partitions_count >= 0, .answer = { .done = on_beaten },
     };
     rl_scatter_init(&h->scatter, request, beat_run, beat_done);
-    if (!rl_group_scatter_add(&h->scatter, &h->item))
-        return;
     h->scatter.cancel = beat_cancel;
-    take_owned(&h->call.owned, asked);
+    if (!check_owned(&h->call, asked))
+        h->item.error = RL_GROUP_INVALID_REQUEST;       /* and nobody is asked */
+    else if (rl_group_scatter_add(&h->scatter, &h->item))
+        take_owned(&h->call.owned, asked);
+    else
+        return;
     if (h->call.regex.bytes > 0)        /* which may take a while */
         rl_group_scatter_may_wait(request, &h->scatter);
     rl_scatter_start(&h->scatter);

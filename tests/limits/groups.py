@@ -8,7 +8,8 @@ from group_members import SchemaClient
 from harness import case, expect, expect_equal, new_topic
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 8, 9, 10, 11, 12, 14
-LOADING = 14
+DESCRIBE_GROUPS, CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 15, 68, 69
+LOADING, INVALID_REQUEST = 14, 42
 PER_CONNECTION = 50                     # parked requests; a connection may have 64 on their way
 METADATA = b"\0" * 60
 PART = b"\0" * 100
@@ -236,3 +237,75 @@ def asked_again_and_again(broker):
             expect_equal([g["error_code"] for g in answer["groups"]], errors, "error codes")
             attack.look()
     client.close()
+
+
+# ---- what is said of groups
+
+def uvarint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def compact(text):
+    return uvarint(len(text) + 1) + text.encode()
+
+
+def flexible(key, version, body):
+    head = struct.pack(">hhi", key, version, 1) + frames.string("limits") + b"\0"
+    return struct.pack(">i", len(head) + len(body) + 1) + head + body + b"\0"
+
+
+def consumer_heartbeat(group, member, names, epoch=0):
+    """ConsumerGroupHeartbeat 0: joins, or tells everything."""
+    body = compact(group) + compact(member) + struct.pack(">i", epoch) + b"\0\0" + struct.pack(">i", 30000)
+    return flexible(CONSUMER_GROUP_HEARTBEAT, 0, body + uvarint(len(names) + 1) + b"".join(compact(n) for n in names) +
+                    b"\0" + uvarint(1))
+
+
+def error_of_consumer(data):
+    """Of ConsumerGroupHeartbeat 0, behind correlation id, tags and throttle time."""
+    return struct.unpack_from(">h", data, 9)[0]
+
+
+def described(sock, request, first_at):
+    """The size of the answer, and the error of its first group."""
+    answer = frames.call(sock, request)
+    return len(answer), struct.unpack_from(">h", answer, first_at)[0]
+
+
+@case("limits", "a fat group is described a thousand times: as often as it fits into an answer", timeout=120)
+def fat_descriptions(broker):
+    sock, times = find_coordinator(broker), 1000
+    part = b"p" * (8 * MIB)
+    generation, member = joined(frames.call(sock, join("classic")))[1:4:2]
+    body = frames.string("classic") + struct.pack(">i", generation) + frames.string(member)
+    body += struct.pack(">i", 1) + frames.string(member) + blob(part)
+    expect_equal(error_of(frames.call(sock, frames.frame(SYNC_GROUP, 1, body))), 0, "SyncGroup")
+    names = [f"{i:05}" + "n" * 32000 for i in range(256)]
+    expect_equal(error_of_consumer(frames.call(sock, consumer_heartbeat("consumer", "a", names))), 0, "heartbeat")
+    size, error = described(sock, frames.frame(DESCRIBE_GROUPS, 0, struct.pack(">i", times) +
+                                                      frames.string("classic") * times), 8)
+    expect_equal(error, 0, "DescribeGroups: the first")
+    expect(len(part) < size < 160 * MIB, f"DescribeGroups: an answer of {size} bytes")
+    size, error = described(sock, flexible(CONSUMER_GROUP_DESCRIBE, 0, uvarint(times + 1) +
+                                                  compact("consumer") * times + b"\0"), 4 + 1 + 4 + 2)
+    expect_equal(error, 0, "ConsumerGroupDescribe: the first")
+    expect(len(part) < size < 160 * MIB, f"ConsumerGroupDescribe: an answer of {size} bytes")
+    sock.close()
+
+
+@case("limits", "a member cannot own four million partitions, and saying so costs little", timeout=120)
+def fat_ownership(broker):
+    sock = find_coordinator(broker)
+    expect_equal(error_of_consumer(frames.call(sock, consumer_heartbeat("g", "a", ["t"]))), 0, "joins")
+    body = compact("g") + compact("a") + struct.pack(">i", 2) + b"\0\0" + struct.pack(">i", -1) + b"\0\0" + uvarint(2)
+    request = flexible(CONSUMER_GROUP_HEARTBEAT, 0,
+                       body + b"\1" * 16 + uvarint(4_000_001) + b"\0\0\0\7" * 4_000_000 + b"\0")
+    with Attack(broker, 64, p99_seconds=1.0) as attack:
+        expect_equal(error_of_consumer(frames.call(sock, request)), INVALID_REQUEST, "the error")
+        attack.look()
+    sock.close()
