@@ -153,6 +153,7 @@ static void take_join(struct rl_consumer_member *member, struct rl_group_join *j
     member->classic_session_timeout_ms = join->session_timeout_ms;
     rl_consumer_member_set_protocols(member, join->protocols, join->protocol_count);
     rl_consumer_member_beat(member, &told);
+    rl_consumer_member_count(member);
     if (changed)
         rl_consumer_store_member(member);
     rl_consumer_member_start_rebalance(member);         /* it has to sync */
@@ -164,8 +165,10 @@ void rl_consumer_group_join(struct rl_group *group, struct rl_group_join *join)
     struct rl_consumer_member *member;
     struct rl_arena arena;
     uint32_t members = rl_table_count(&group->consumer->by_member_id);
-    if (members >= (uint32_t)group->groups->limits->consumer_size_max &&
-        rl_consumer_group_find(group, join->member_id) == NULL) {
+    size_t bytes = join->client_id.bytes + 2 * rl_group_protocol_bytes(join->protocols, join->protocol_count);
+    if ((members >= (uint32_t)group->groups->limits->consumer_size_max &&
+         rl_consumer_group_find(group, join->member_id) == NULL) ||
+        !rl_consumer_group_has_room(group, join->member_id, bytes)) {
         refuse(group, join, RL_GROUP_MAX_SIZE_REACHED);
         return;
     }

@@ -5,8 +5,12 @@
  * per topic, its partitions stand in `owners`, so that nobody has to ask all members.
  * Failures: none; memory alone. */
 #include "coordinate/consumer_group_internal.h"
+#include "coordinate/group_internal.h"
 #include "coordinate/owned.h"
 #include <stdlib.h>
+
+/* What members of a group tell may take so much; as in the classic protocol. */
+#define MEMBER_BYTES_MAX ((size_t)256 << 20)
 
 static const char *const state_names[] = {
     [RL_CONSUMER_GROUP_EMPTY] = "Empty",
@@ -337,9 +341,27 @@ void rl_consumer_member_set_instance(struct rl_consumer_member *member, struct r
         rl_table_put(&member->group->consumer->by_instance_id, copy, member);
 }
 
+void rl_consumer_member_count(struct rl_consumer_member *member)
+{
+    size_t bytes = sizeof *member + member->id.bytes + member->instance_id.bytes + member->rack_id.bytes +
+                   member->client_id.bytes + member->client_host.bytes + member->server_assignor.bytes +
+                   member->regex.bytes + rl_consumer_names_bytes(member->topics, member->topic_count) +
+                   rl_group_protocol_bytes(member->protocols, member->protocol_count);
+    member->group->consumer->member_bytes += bytes - member->bytes;
+    member->bytes = bytes;
+}
+
+bool rl_consumer_group_has_room(const struct rl_group *group, struct rl_slice member_id, size_t bytes)
+{
+    const struct rl_consumer_member *member = rl_consumer_group_find(group, member_id);
+    size_t others = group->consumer->member_bytes - (member != NULL ? member->bytes : 0);
+    return others + bytes <= MEMBER_BYTES_MAX;
+}
+
 void rl_consumer_group_remove(struct rl_consumer_member *member)
 {
     struct rl_group *group = member->group;
+    group->consumer->member_bytes -= member->bytes;
     struct rl_partition_set none = { 0 }, nothing = { 0 };
     rl_timer_stop(group->groups->shard, &member->session_timer);
     rl_timer_stop(group->groups->shard, &member->rebalance_timer);

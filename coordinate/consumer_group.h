@@ -55,6 +55,7 @@ struct rl_consumer_member {
     enum rl_consumer_member_state state;
     int32_t epoch, previous_epoch;
     struct rl_partition_set assigned, revoking, target;
+    size_t bytes;                       /* its part of the group's */
     struct rl_timer session_timer;
     struct rl_timer rebalance_timer;    /* to give up; of the classic protocol: to join, then to sync */
     struct rl_list link;                /* in the order in which they joined */
@@ -69,6 +70,7 @@ struct rl_consumer_group {
     int64_t next_assignment_ns;         /* not before; monotonic */
     struct rl_list members;
     struct rl_table by_member_id, by_instance_id;
+    size_t member_bytes;                /* of what members told: their ids, the names they read */
     struct rl_table owners;             /* who has a partition: struct rl_partition_owner */
     struct rl_table topics;             /* who reads a topic by its name: struct rl_topic_readers */
     struct rl_table regexes;            /* struct rl_group_regex */

@@ -21,6 +21,19 @@ void rl_consumer_member_set_protocols(struct rl_consumer_member *member, const s
 struct rl_consumer_member *rl_consumer_group_add(struct rl_group *group, struct rl_slice member_id);
 void rl_consumer_group_remove(struct rl_consumer_member *member);
 void rl_consumer_member_set_instance(struct rl_consumer_member *member, struct rl_slice instance_id);
+/* What names take in memory. */
+static inline size_t rl_consumer_names_bytes(const struct rl_slice *names, uint32_t count)
+{
+    size_t bytes = count * sizeof *names;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += names[i].bytes;
+    return bytes;
+}
+
+/* Count anew what it takes, when its texts have changed. */
+void rl_consumer_member_count(struct rl_consumer_member *member);
+/* May this member tell so much? */
+bool rl_consumer_group_has_room(const struct rl_group *group, struct rl_slice member_id, size_t bytes);
 /* Names in any order. */
 void rl_consumer_member_set_topics(struct rl_consumer_member *member, const struct rl_slice *topics,
                                    uint32_t count);

@@ -119,6 +119,15 @@ void rl_consumer_group_become_classic(struct rl_group *group)
     rl_consumer_group_store_tombstone(group);
 }
 
+/* Is there room for what it tells? */
+static bool has_room(const struct rl_group *group, const struct rl_consumer_heartbeat *call)
+{
+    size_t bytes = call->member_id.bytes + call->instance_id.bytes + call->rack_id.bytes + call->client_id.bytes +
+                   call->regex.bytes + rl_consumer_names_bytes(call->topics, call->topic_count);
+    bool tells = call->topics_told || call->regex.bytes > 0 || call->rack_id.bytes > 0 || call->member_epoch == 0;
+    return !tells || rl_consumer_group_has_room(group, call->member_id, bytes);
+}
+
 static enum rl_group_error find_group(struct rl_groups *groups, struct rl_consumer_heartbeat *call,
                                       struct rl_group **ret_group)
 {
@@ -140,6 +149,8 @@ static enum rl_group_error find_group(struct rl_groups *groups, struct rl_consum
         rl_consumer_group_find(group, call->member_id) == NULL)
         return say(call, RL_GROUP_MAX_SIZE_REACHED, "The consumer group has reached its maximum capacity of %u members.",
                    size_max);
+    if (call->member_epoch >= 0 && !has_room(group, call))
+        return say(call, RL_GROUP_MAX_SIZE_REACHED, "What the members of the consumer group tell is too much.");
     *ret_group = group;
     return RL_GROUP_OK;
 }
@@ -214,6 +225,7 @@ struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member 
     member->rebalance_timeout_ms = rebalance_timeout_ms;
     rl_consumer_member_set_partitions(member, &assigned, &none);
     rl_partition_set_move(&member->target, &target);
+    rl_consumer_member_count(member);
     rl_consumer_store_member(member);
     rl_consumer_store_target(member);
     for (uint32_t i = 0; i < topic_count; i++)
@@ -327,6 +339,8 @@ static struct changes take_what_is_told(struct rl_consumer_member *member, const
         changes.any = true;
     }
     changes.any |= changes.topics | changes.regex;
+    if (changes.any)
+        rl_consumer_member_count(member);
     return changes;
 }
 

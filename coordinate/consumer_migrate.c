@@ -97,6 +97,7 @@ static void move_up(struct rl_group *group, struct mover *m)
     rl_owned_set(&member->client_host, m->client_host);
     rl_consumer_member_set_topics(member, m->topics, m->topic_count);
     rl_consumer_member_set_protocols(member, m->protocols, m->protocol_count);
+    rl_consumer_member_count(member);
     member->rebalance_timeout_ms = m->rebalance_timeout_ms;
     member->is_classic = true;
     member->classic_session_timeout_ms = m->session_timeout_ms;

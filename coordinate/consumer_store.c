@@ -206,6 +206,7 @@ static void restore_member(struct rl_consumer_member *member, const struct rl_co
         protocols[i] = (struct rl_group_protocol){ value->classic_protocols[i].name, value->classic_protocols[i].metadata };
     rl_consumer_member_set_protocols(member, protocols, (uint32_t)value->classic_protocol_count);
     rl_free(protocols);
+    rl_consumer_member_count(member);
 }
 
 static void restore_current(struct rl_consumer_member *member,

@@ -82,13 +82,45 @@ static bool reads_alike(const struct rl_consumer_member *a, const struct rl_cons
     return true;
 }
 
+static int compare_indexes(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The index of each name that is a topic's; sorted, each once. */
+static uint32_t find_indexes(const struct question *q, const struct rl_image *image, const struct rl_slice *names,
+                             uint32_t count, uint32_t *indexes)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rl_topic *topic = rl_image_find(image, names[i]);
+        if (topic == NULL)
+            continue;
+        const struct rl_topic **at = bsearch(&topic, q->topics, q->topic_count, sizeof *q->topics, compare_topics);
+        RL_ASSERT(at != NULL);          /* the group counts its readers */
+        indexes[found++] = (uint32_t)(at - q->topics);
+    }
+    return found;
+}
+
+/* Memory as for what the member names, not for all that anybody reads: members by topics may be many. */
 static void ask_subscription(struct question *q, const struct rl_consumer_member *member, struct rl_assignor_member *to)
 {
-    uint32_t *indexes = take(q, q->topic_count, sizeof *indexes);
-    for (uint32_t i = 0; i < q->topic_count; i++)
-        if (rl_consumer_member_reads(member, rl_slice_of_string(q->topics[i]->name)))
-            indexes[to->topic_count++] = i;
+    const struct rl_image *image = rl_group_image(member->group);
+    const struct rl_group_regex *regex = member->regex.bytes > 0 ? rl_table_find(&member->group->consumer->regexes,
+                                                                                 member->regex) : NULL;
+    uint32_t matched = regex != NULL ? regex->topic_count : 0, found, kept = 0;
+    uint32_t *indexes = take(q, (size_t)member->topic_count + matched, sizeof *indexes);
+    found = find_indexes(q, image, member->topics, member->topic_count, indexes);
+    if (matched > 0)
+        found += find_indexes(q, image, regex->topics, matched, indexes + found);
+    qsort(indexes, found, sizeof *indexes, compare_indexes);
+    for (uint32_t i = 0; i < found; i++)
+        if (kept == 0 || indexes[kept - 1] != indexes[i])
+            indexes[kept++] = indexes[i];
     to->topics = indexes;
+    to->topic_count = kept;
 }
 
 /* Both are sorted by topic id; topics that are gone are left out. */
