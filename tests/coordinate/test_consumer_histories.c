@@ -642,6 +642,7 @@ static void check_owners(void)
     const struct rl_group *g = group();
     struct rl_partition_set all = { 0 };
     uint32_t count = 0;
+    size_t bytes = 0;
     if (g == NULL)
         return;
     RL_LIST_EACH(node, &g->consumer->members) {
@@ -657,7 +658,9 @@ static void check_owners(void)
         if (!m->is_classic)
             cr_assert_eq(m->state == RL_CONSUMER_MEMBER_UNREVOKED, rl_timer_running(&m->rebalance_timer));
         cr_assert_leq(m->epoch, g->consumer->assignment_epoch);
+        bytes += m->bytes;
     }
+    cr_assert_eq(g->consumer->member_bytes, bytes);
     rl_partition_set_sort(&all);
     cr_assert_eq(all.count, count, "two owners, seed %llu", (unsigned long long)now_seed);
     cr_assert_eq(rl_table_count(&g->consumer->owners), count);
