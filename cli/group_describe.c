@@ -10,6 +10,8 @@
 #include "log/batch.h"
 #include "log/record.h"
 #include "wire/api_table.h"
+#include "wire/msg_api_versions.h"
+#include "wire/msg_consumer_group_describe.h"
 #include "wire/msg_describe_groups.h"
 #include "wire/msg_fetch.h"
 #include "wire/msg_find_coordinator.h"
@@ -23,7 +25,7 @@
 
 enum {
     FIND_COORDINATOR_VERSION = 2, DESCRIBE_GROUPS_VERSION = 4, OFFSET_FETCH_VERSION = 5, METADATA_VERSION = 8,
-    LIST_OFFSETS_VERSION = 5, FETCH_VERSION = 11
+    LIST_OFFSETS_VERSION = 5, FETCH_VERSION = 11, API_VERSIONS_VERSION = 0, CONSUMER_GROUP_DESCRIBE_VERSION = 0
 };
 enum { LATEST = -1, EARLIEST = -2 };
 enum { LOAD_IN_PROGRESS = 14, COORDINATOR_NOT_AVAILABLE = 15, NOT_COORDINATOR = 16 };
@@ -37,6 +39,7 @@ struct describing {
     struct rl_group_description *group;
     uint32_t capacity;
     const struct rl_describe_groups_response_group *members;
+    const struct rl_consumer_group_describe_response_group *consumer;   /* NULL: of the classic protocol */
 };
 
 /* ---- rows ---- */
@@ -114,6 +117,43 @@ static rl_status find_coordinator(struct describing *d)
     return response->error_code == 0 ? RL_OK : rl_kafka_fail(d->client, response->error_code, "FindCoordinator");
 }
 
+/* Does the coordinator know this API at all?  What it does not know it answers by closing. */
+static bool is_known(struct describing *d, int16_t api_key)
+{
+    struct rl_api_versions_request request;
+    rl_api_versions_request_init(&request);
+    const struct rl_api_versions_response *response = rl_kafka_ask(
+        d->client, d->group->coordinator_id, RL_API_API_VERSIONS, API_VERSIONS_VERSION, &request);
+    for (int32_t i = 0; response != NULL && i < response->api_keys_count; i++)
+        if (response->api_keys[i].api_key == api_key)
+            return true;
+    return false;
+}
+
+/* Perhaps it is a group of the consumer protocol (KIP-848). */
+static rl_status ask_consumer_members(struct describing *d)
+{
+    struct rl_consumer_group_describe_request request;
+    if (!is_known(d, RL_API_CONSUMER_GROUP_DESCRIBE))
+        return RL_OK;
+    rl_consumer_group_describe_request_init(&request);
+    request.group_ids = &d->group->group_id;
+    request.group_ids_count = 1;
+    const struct rl_consumer_group_describe_response *response =
+        rl_kafka_ask(d->client, d->group->coordinator_id, RL_API_CONSUMER_GROUP_DESCRIBE,
+                     CONSUMER_GROUP_DESCRIBE_VERSION, &request);
+    if (response == NULL)
+        return RL_EIO;
+    if (response->groups_count != 1 || response->groups[0].error_code != 0)
+        return response->groups_count == 1 && is_passing(response->groups[0].error_code) ? RL_EBUSY : RL_OK;
+    d->consumer = &response->groups[0];
+    d->group->state = d->consumer->group_state;
+    d->group->protocol_type = rl_slice_of_string("consumer");
+    d->group->protocol = d->consumer->assignor_name;
+    d->group->member_count = d->consumer->members_count;
+    return RL_OK;
+}
+
 static rl_status ask_members(struct describing *d)
 {
     struct rl_describe_groups_request request;
@@ -135,7 +175,8 @@ static rl_status ask_members(struct describing *d)
     d->group->protocol_type = d->members->protocol_type;
     d->group->protocol = d->members->protocol_data;
     d->group->member_count = d->members->members_count;
-    return RL_OK;
+    d->consumer = NULL;
+    return rl_slice_equal_string(d->group->state, "Dead") ? ask_consumer_members(d) : RL_OK;
 }
 
 static rl_status add_committed(struct describing *d, const struct rl_offset_fetch_response *response)
@@ -186,11 +227,29 @@ static rl_status ask_group(struct describing *d)
     return rl_kafka_fail(d->client, LOAD_IN_PROGRESS, "no coordinator for the group");
 }
 
-/* ---- who reads what: ConsumerProtocolAssignment ---- */
+/* ---- who reads what ---- */
 
+/* A member reads this partition, whose row may be among the first `sorted`. */
+static rl_status assign(struct describing *d, uint32_t sorted, struct rl_slice topic, int32_t partition,
+                        const struct rl_group_row *member)
+{
+    struct rl_group_row *row = row_find(d->group, sorted, topic, partition);
+    if (row == NULL)
+        row = row_add(d, topic, partition);
+    if (row == NULL)
+        return rl_kafka_fail(d->client, 0, "too many partitions for one group");
+    row->member_id = member->member_id;
+    row->client_id = member->client_id;
+    row->client_host = member->client_host;
+    return RL_OK;
+}
+
+/* A ConsumerProtocolAssignment. */
 static rl_status add_assignment(struct describing *d, const struct rl_describe_groups_response_member *member,
                                 uint32_t sorted)
 {
+    const struct rl_group_row as = { .member_id = member->member_id, .client_id = member->client_id,
+                                     .client_host = member->client_host };
     struct rl_reader r = rl_rd_of(member->member_assignment);
     rl_rd_i16(&r);                      /* version: later ones only add fields at the end */
     for (int32_t topics = rl_rd_i32(&r); topics > 0 && r.st == RL_OK; topics--) {
@@ -200,17 +259,27 @@ static rl_status add_assignment(struct describing *d, const struct rl_describe_g
             int32_t partition = rl_rd_i32(&r);
             if (r.st != RL_OK)
                 break;
-            struct rl_group_row *row = row_find(d->group, sorted, topic, partition);
-            if (row == NULL)
-                row = row_add(d, topic, partition);
-            if (row == NULL)
-                return rl_kafka_fail(d->client, 0, "too many partitions for one group");
-            row->member_id = member->member_id;
-            row->client_id = member->client_id;
-            row->client_host = member->client_host;
+            rl_status status = assign(d, sorted, topic, partition, &as);
+            if (status != RL_OK)
+                return status;
         }
     }
     return RL_OK;
+}
+
+static rl_status add_consumer_assignment(struct describing *d,
+                                         const struct rl_consumer_group_describe_response_member *member,
+                                         uint32_t sorted)
+{
+    const struct rl_group_row as = { .member_id = member->member_id, .client_id = member->client_id,
+                                     .client_host = member->client_host };
+    rl_status status = RL_OK;
+    for (int32_t t = 0; t < member->assignment.topic_partitions_count; t++) {
+        const struct rl_consumer_group_describe_response_topic *topic = &member->assignment.topic_partitions[t];
+        for (int32_t i = 0; i < topic->partitions_count && status == RL_OK; i++)
+            status = assign(d, sorted, topic->topic_name, topic->partitions[i], &as);
+    }
+    return status;
 }
 
 static rl_status add_assignments(struct describing *d)
@@ -218,9 +287,10 @@ static rl_status add_assignments(struct describing *d)
     uint32_t sorted = d->group->row_count;
     rl_status status = RL_OK;
     rows_sort(d->group);
-    if (!rl_slice_equal_string(d->group->protocol_type, "consumer"))
-        return RL_OK;
-    for (int32_t i = 0; i < d->members->members_count && status == RL_OK; i++)
+    for (int32_t i = 0; d->consumer != NULL && i < d->consumer->members_count && status == RL_OK; i++)
+        status = add_consumer_assignment(d, &d->consumer->members[i], sorted);
+    bool is_known_protocol = rl_slice_equal_string(d->members->protocol_type, "consumer");
+    for (int32_t i = 0; is_known_protocol && i < d->members->members_count && status == RL_OK; i++)
         status = add_assignment(d, &d->members->members[i], sorted);
     rows_sort(d->group);
     return status;

@@ -5,6 +5,7 @@ import json
 import re
 import struct
 import time
+import uuid
 
 from group_members import Group, SchemaClient, until
 from harness import case, expect, expect_equal, new_topic, owned, run
@@ -52,6 +53,23 @@ def join(broker, group, topic, partitions):
                   "member_id": body["member_id"], "assignments": [
                       {"member_id": body["member_id"], "assignment": consumer_bytes(topic, partitions)}]})
     expect_equal(synced["error_code"], 0, f"SyncGroup: {synced}")
+    return body["member_id"]
+
+
+def join_consumer(broker, group, topic, partitions):
+    """The same by the consumer protocol (KIP-848); its session is 45 s.  Its id."""
+    body = {"group_id": group, "member_id": str(uuid.uuid4()), "member_epoch": 0, "rebalance_timeout_ms": 300000,
+            "subscribed_topic_names": [topic], "topic_partitions": []}
+    limit = time.monotonic() + 20
+    owned_now = []
+    while len(owned_now) < partitions:
+        expect(time.monotonic() < limit, f"assigned {owned_now}")
+        beat = call(broker, "ConsumerGroupHeartbeat", 1, body)
+        expect_equal(beat["error_code"], 0, f"ConsumerGroupHeartbeat: {beat}")
+        if beat["assignment"]:
+            owned_now = [p for t in beat["assignment"]["topic_partitions"] for p in t["partitions"]]
+        body.update(member_epoch=beat["member_epoch"], subscribed_topic_names=None)
+        time.sleep(0.1)
     return body["member_id"]
 
 
@@ -173,6 +191,20 @@ def lag(broker):
     broker.start()
     speak(broker)
     expect_equal(compare(broker, names, when, uncommitted), before, "lag after kill -9")
+
+
+@case("lag", "a group of the consumer protocol", timeout=120, settings=TOLD)
+def consumer_protocol(broker):
+    owned(broker)
+    group = Group(broker, "consumer", None, 2)
+    group.send(6)
+    first = time.time()
+    commit(broker, group.name, group.topic, {0: 2})
+    member_id = join_consumer(broker, group.name, group.topic, 2)
+    speak(broker)
+    compare(broker, {group.name}, {(group.name, group.topic, 0): first}, {(group.name, group.topic, 1)})
+    shown = run([broker.binary, "group", "describe", group.name, "--bootstrap", broker.address]).stdout.decode()
+    expect_equal([r["CONSUMER-ID"] for r in rows(shown)], [member_id] * 2, f"who reads: {shown}")
 
 
 @case("lag", "a table for people; flags and groups that are wrong")
