@@ -39,6 +39,7 @@
 #define OPEN_FILES_FALLBACK 1024
 #define MIN_FREE_PERCENT  2
 #define MIN_FREE_BYTES_MAX ((uint64_t)256 << 20)
+#define DESCRIPTORS_OTHER 64            /* neither a log's nor a connection's */
 #define POSIX_COST        "up to two system calls more per request"      /* io/README.md */
 
 static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
@@ -466,6 +467,19 @@ static uint64_t min_free_bytes(struct rl_disk *disk, const struct rl_config *con
     return RL_MIN(total_bytes / 100 * MIN_FREE_PERCENT, MIN_FREE_BYTES_MAX);
 }
 
+/* Half of the descriptors are for logs' files, the other half for connections. */
+static void warn_of_descriptors(const struct rl_config *config, uint64_t descriptors)
+{
+    uint64_t connections = descriptors - RL_MIN(descriptors / 2 + DESCRIPTORS_OTHER, descriptors);
+
+    if ((uint64_t)config->max_connections > connections)
+        RL_WARN("broker", "%llu files may be open, half of them for logs: about %llu connections have room, not "
+                "the %d of max.connections; raise the limit (ulimit -n %llu, LimitNOFILE= of systemd), or lower "
+                "max.connections", (unsigned long long)descriptors, (unsigned long long)connections,
+                config->max_connections,
+                (unsigned long long)((uint64_t)config->max_connections + DESCRIPTORS_OTHER) * 2);
+}
+
 int rl_server_run(const struct rl_config *config, int64_t started_ns)
 {
     struct server *s = rl_alloc_zero(1, sizeof *s);
@@ -479,6 +493,7 @@ int rl_server_run(const struct rl_config *config, int64_t started_ns)
     rl_signals_block(signal_numbers, RL_ARRAY_COUNT(signal_numbers));
     uint64_t before, descriptors = OPEN_FILES_FALLBACK;
     rl_raise_descriptor_limit(&before, &descriptors);
+    warn_of_descriptors(config, descriptors);
     s->open_files_max = (uint32_t)RL_MAX(descriptors / 2 / (uint64_t)config->shards, 64);
 
     struct rl_data_directory directory;

@@ -39,6 +39,9 @@
 /* A frame that stalls this long while others wait for memory costs its connection.  Less than the
  * 30 s that clients wait for an answer, so that who waits is served before it gives up. */
 #define RL_STALL_NS ((int64_t)10 * 1000 * 1000 * 1000)
+/* It stalls when less than this part of it, or so many bytes, have come meanwhile: 320 kB/s of 100 MiB. */
+#define RL_STALL_PARTS 32u
+#define RL_STALL_BYTES ((size_t)64 * 1024)
 
 /* One send: iovecs, bytes. */
 #define RL_SEND_IOV_MAX 1024u
@@ -163,6 +166,7 @@ struct rl_connection {
     bool starved;                       /* there was no slot for what has arrived */
     struct rl_list resume_link, wait_link, budget_link, partial_link;
     int64_t wait_ns;                    /* since when in net->bulk; last progress in net->partial */
+    size_t progress_at;                 /* bytes of the frame that had come then */
     uint32_t turn, turn_requests;       /* requests begun in that turn */
     size_t turn_bytes;                  /* ...and what they hold */
 

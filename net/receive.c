@@ -339,11 +339,17 @@ static void receive_complete_frame(struct rl_connection *conn)
     rl_request_handle(request);
 }
 
-/* The frame did not end here: remember when it last got bytes. */
+/* The frame did not end here: remember when it last got on.  A few bytes now and then are no progress. */
 static void receive_note_progress(struct rl_connection *conn)
 {
-    if (rl_list_linked(&conn->partial_link))
+    size_t step = RL_MAX((conn->frame_end - conn->frame_begin) / RL_STALL_PARTS, RL_STALL_BYTES);
+
+    if (rl_list_linked(&conn->partial_link)) {
+        if (conn->frame_at - conn->progress_at < step)
+            return;
         rl_list_remove(&conn->partial_link);
+    }
+    conn->progress_at = conn->frame_at;
     rl_list_push_back(&conn->net->partial, &conn->partial_link);
     conn->wait_ns = conn->net->shard->now_ns;
 }

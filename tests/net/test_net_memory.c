@@ -109,6 +109,63 @@ Test(net_memory, who_stalls_while_others_wait_is_closed, .fini = stop)
     bytes_free(&out);
 }
 
+/* Some bytes now and then keep a frame from being called stalled, unless others wait. */
+Test(net_memory, who_dribbles_while_others_wait_is_closed, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct bytes out = { 0 };
+
+    options.request_bytes_max = MIB;
+    fixture_start(&f, 1, &options);
+    bytes_frame(&out, 'e', 8 * MIB, 1);
+    struct client dribbler = client_open(&f), waiter = client_open(&f);
+    size_t sent = MIB;
+    client_write(&dribbler, out.data, sent);
+    fixture_run(&f);
+    for (int i = 0; i < 60; i++, sent += 1000) {
+        client_write(&dribbler, out.data + sent, 1000);
+        fixture_advance(&f, SECOND_NS);
+    }
+    cr_assert(client_read(&dribbler));          /* nobody waits */
+    (void)client_write_some(&waiter, out.data, out.count);
+    bool open = true;
+    for (int i = 0; i < 25 && open; i++, sent += 1000) {
+        client_write_some(&dribbler, out.data + sent, 1000);
+        fixture_advance(&f, SECOND_NS);
+        open = client_read(&dribbler);
+    }
+    cr_assert(!open, "a kilobyte a second");
+    client_close(&dribbler);
+    client_close(&waiter);
+    bytes_free(&out);
+}
+
+/* One that is slow and steady is served, though others wait. */
+Test(net_memory, who_is_slow_while_others_wait_is_served, .fini = stop)
+{
+    struct rl_net_options options = fixture_options();
+    struct bytes out = { 0 };
+
+    options.request_bytes_max = MIB;
+    fixture_start(&f, 1, &options);
+    bytes_frame(&out, 'e', 8 * MIB, 1);
+    struct client slow = client_open(&f), waiter = client_open(&f);
+    size_t sent = MIB;
+    client_write(&slow, out.data, sent);
+    fixture_run(&f);
+    (void)client_write_some(&waiter, out.data, out.count);
+    while (sent < out.count) {
+        size_t piece = RL_MIN(out.count - sent, MIB / 16);
+        client_write(&slow, out.data + sent, piece);
+        sent += piece;
+        fixture_advance(&f, 2 * SECOND_NS);
+    }
+    cr_assert(client_got(&slow, &out));
+    client_close(&slow);
+    client_close(&waiter);
+    bytes_free(&out);
+}
+
 /* An announced size costs nobody anything: memory is taken as bytes arrive. */
 Test(net_memory, announcing_is_free, .fini = stop)
 {
