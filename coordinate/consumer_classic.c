@@ -20,29 +20,46 @@ static void refuse(struct rl_group *group, struct rl_group_join *join, enum rl_g
     rl_group_answer(group, &join->answer);
 }
 
-static bool supports(const struct rl_consumer_member *member, struct rl_slice protocol)
+struct protocol_count {
+    uint32_t members, last;             /* how many support it, and the last of them */
+};
+
+/* Names may be thousands, of the call and of each member: every one is looked at once. */
+static uint32_t count_supporters(const struct rl_group *group, const struct rl_table *counts)
 {
-    for (uint32_t i = 0; i < member->protocol_count; i++)
-        if (rl_slice_equal(member->protocols[i].name, protocol))
-            return true;
-    return false;
+    uint32_t members = 0;
+    RL_LIST_EACH(node, &group->consumer->members) {
+        const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
+        members += member->is_classic;
+        for (uint32_t i = 0; i < member->protocol_count; i++) {
+            struct protocol_count *count = rl_table_find(counts, member->protocols[i].name);
+            if (count == NULL || count->last == members)
+                continue;
+            count->last = members;
+            count->members++;
+        }
+    }
+    return members;
 }
 
 /* All members of the classic protocol support one of these. */
 static bool is_supported(const struct rl_group *group, const struct rl_group_join *join)
 {
+    struct rl_table counts;
+    bool is_any = false;
     if (!rl_slice_equal_string(join->protocol_type, "consumer"))
         return false;
-    for (uint32_t i = 0; i < join->protocol_count; i++) {
-        bool all = true;
-        RL_LIST_EACH(node, &group->consumer->members) {
-            const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
-            all &= !member->is_classic || supports(member, join->protocols[i].name);
-        }
-        if (all)
-            return true;
-    }
-    return false;
+    struct protocol_count *each = rl_alloc_zero(join->protocol_count + 1, sizeof *each);
+    rl_table_init(&counts, group->by_member_id.seed);
+    for (uint32_t i = 0; i < join->protocol_count; i++)
+        if (rl_table_find(&counts, join->protocols[i].name) == NULL)
+            rl_table_put(&counts, join->protocols[i].name, &each[i]);
+    uint32_t members = count_supporters(group, &counts);
+    for (uint32_t i = 0; i < join->protocol_count; i++)
+        is_any |= each[i].members == members;
+    rl_table_done(&counts);
+    rl_free(each);
+    return is_any;
 }
 
 static enum rl_group_error find_member(const struct rl_group *group, struct rl_slice member_id,
@@ -165,7 +182,7 @@ void rl_consumer_group_join(struct rl_group *group, struct rl_group_join *join)
     struct rl_consumer_member *member;
     struct rl_arena arena;
     uint32_t members = rl_table_count(&group->consumer->by_member_id);
-    size_t bytes = join->client_id.bytes + 2 * rl_group_protocol_bytes(join->protocols, join->protocol_count);
+    size_t bytes = join->client_id.bytes + rl_group_protocol_bytes(join->protocols, join->protocol_count);
     if ((members >= (uint32_t)group->groups->limits->consumer_size_max &&
          rl_consumer_group_find(group, join->member_id) == NULL) ||
         !rl_consumer_group_has_room(group, join->member_id, bytes)) {
@@ -181,6 +198,13 @@ void rl_consumer_group_join(struct rl_group *group, struct rl_group_join *join)
     if (!asks && rl_consumer_subscription_read(join->protocols[0].metadata, rl_group_image(group), &arena,
                                                &subscription) != RL_OK) {
         refuse(group, join, RL_GROUP_INCONSISTENT_PROTOCOL);
+        rl_arena_done(&arena);
+        return;
+    }
+    if (!asks && !rl_consumer_group_has_room(group, join->member_id, bytes +
+                     rl_consumer_names_bytes(subscription.topics, subscription.topic_count))) {
+        refuse(group, join, RL_GROUP_MAX_SIZE_REACHED);
+        rl_partition_set_done(&subscription.owned);
         rl_arena_done(&arena);
         return;
     }

@@ -9,9 +9,6 @@
 #include "coordinate/owned.h"
 #include <stdlib.h>
 
-/* What members of a group tell may take so much; as in the classic protocol. */
-#define MEMBER_BYTES_MAX ((size_t)256 << 20)
-
 static const char *const state_names[] = {
     [RL_CONSUMER_GROUP_EMPTY] = "Empty",
     [RL_CONSUMER_GROUP_ASSIGNING] = "Assigning",
@@ -355,7 +352,7 @@ bool rl_consumer_group_has_room(const struct rl_group *group, struct rl_slice me
 {
     const struct rl_consumer_member *member = rl_consumer_group_find(group, member_id);
     size_t others = group->consumer->member_bytes - (member != NULL ? member->bytes : 0);
-    return others + bytes <= MEMBER_BYTES_MAX;
+    return others + bytes <= RL_CONSUMER_MEMBER_BYTES_MAX;
 }
 
 void rl_consumer_group_remove(struct rl_consumer_member *member)

@@ -21,6 +21,8 @@ void rl_consumer_member_set_protocols(struct rl_consumer_member *member, const s
 struct rl_consumer_member *rl_consumer_group_add(struct rl_group *group, struct rl_slice member_id);
 void rl_consumer_group_remove(struct rl_consumer_member *member);
 void rl_consumer_member_set_instance(struct rl_consumer_member *member, struct rl_slice instance_id);
+/* What members of a group tell may take so much; as in the classic protocol. */
+#define RL_CONSUMER_MEMBER_BYTES_MAX ((size_t)256 << 20)
 /* What names take in memory. */
 static inline size_t rl_consumer_names_bytes(const struct rl_slice *names, uint32_t count)
 {

@@ -62,7 +62,9 @@ static void copy_protocols(struct mover *m, const struct rl_group_protocol *prot
 
 /* ---- up ---- */
 
-static bool read_classic(struct mover *m, const struct rl_group *group, const struct rl_group_member *member)
+/* *bytes is what all of them tell so far: names in metadata are small, and in memory they are not. */
+static bool read_classic(struct mover *m, const struct rl_group *group, const struct rl_group_member *member,
+                         size_t *bytes)
 {
     const struct rl_image *image = rl_group_image(group);
     struct rl_slice metadata = member->protocol_count > 0 ? member->protocols[0].metadata : rl_slice_of("", 0);
@@ -75,6 +77,8 @@ static bool read_classic(struct mover *m, const struct rl_group *group, const st
     rl_arena_init(&arena, 4096, metadata.bytes * sizeof(struct rl_slice) + 4096);
     bool good = rl_consumer_subscription_read(metadata, image, &arena, &subscription) == RL_OK;
     if (good) {
+        *bytes += rl_consumer_names_bytes(subscription.topics, subscription.topic_count);
+        subscription.topic_count = *bytes <= RL_CONSUMER_MEMBER_BYTES_MAX ? subscription.topic_count : 0;
         m->rack_id = rl_owned_copy(subscription.rack_id);
         m->topics = rl_alloc_zero(subscription.topic_count + 1, sizeof *m->topics);
         m->topic_count = subscription.topic_count;
@@ -125,14 +129,15 @@ bool rl_consumer_group_upgrade(struct rl_group *group, const char **ret_why)
 {
     uint32_t count = rl_table_count(&group->by_member_id), read = 0;
     int32_t generation = RL_MAX(group->generation, 1);
+    size_t bytes = 0;
     bool good = true;
     if ((*ret_why = why_not(group)) != NULL)
         return false;
     struct mover *movers = rl_alloc_zero(count + 1, sizeof *movers);
     RL_LIST_EACH(node, &group->members)
-        good &= read_classic(&movers[read++], group, RL_LIST_ENTRY(node, struct rl_group_member, link));
-    if (!good) {
-        *ret_why = "the embedded consumer protocol is malformed";
+        good &= read_classic(&movers[read++], group, RL_LIST_ENTRY(node, struct rl_group_member, link), &bytes);
+    if (!good || bytes > RL_CONSUMER_MEMBER_BYTES_MAX) {
+        *ret_why = good ? "its members tell too much" : "the embedded consumer protocol is malformed";
         movers_done(movers, count);
         return false;
     }

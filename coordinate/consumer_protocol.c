@@ -4,6 +4,7 @@
 #include "wire/reader.h"
 
 enum { OWNED_SINCE = 1, GENERATION_SINCE = 2, RACK_SINCE = 3, VERSION_MAX = 3 };
+enum { NAME_BYTES_MIN = 2, OWNED_MAX = 1000000 };       /* nobody owns more partitions */
 
 /* topic, partitions[], as often as there are. */
 static void read_partitions(struct rl_reader *r, const struct rl_image *image, struct rl_partition_set *set)
@@ -14,6 +15,8 @@ static void read_partitions(struct rl_reader *r, const struct rl_image *image, s
         int32_t count = rl_rd_length(r, false, false, false);
         for (int32_t i = 0; i < count && r->st == RL_OK; i++) {
             int32_t partition = rl_rd_i32(r);
+            if (set->count == OWNED_MAX)
+                rl_rd_fail(r, RL_EMALFORMED);
             if (r->st == RL_OK && topic != NULL && partition >= 0 && partition < topic->partition_count)
                 rl_partition_set_add(set, topic->id, partition);
         }
@@ -27,7 +30,7 @@ rl_status rl_consumer_subscription_read(struct rl_slice metadata, const struct r
     struct rl_reader r = rl_rd_of(metadata);
     struct rl_consumer_subscription s = { .version = rl_rd_i16(&r) };
     int32_t count = rl_rd_length(&r, false, false, false);
-    if (r.st != RL_OK || s.version < 0)
+    if (r.st != RL_OK || s.version < 0 || (size_t)count > metadata.bytes / NAME_BYTES_MIN)
         return r.st != RL_OK ? r.st : RL_EMALFORMED;
     s.topics = rl_arena_alloc_array(arena, (size_t)count, sizeof *s.topics);
     if (s.topics == NULL)

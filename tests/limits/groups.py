@@ -9,7 +9,7 @@ from harness import case, expect, expect_equal, new_topic
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 8, 9, 10, 11, 12, 14
 DESCRIBE_GROUPS, CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 15, 68, 69
-LOADING, INVALID_REQUEST = 14, 42
+LOADING, INCONSISTENT_GROUP_PROTOCOL, INVALID_REQUEST = 14, 23, 42
 PER_CONNECTION = 50                     # parked requests; a connection may have 64 on their way
 METADATA = b"\0" * 60
 PART = b"\0" * 100
@@ -309,3 +309,21 @@ def fat_ownership(broker):
         expect_equal(error_of_consumer(frames.call(sock, request)), INVALID_REQUEST, "the error")
         attack.look()
     sock.close()
+
+
+@case("limits", "members of the classic protocol in a consumer group with 40,000 protocols each: nobody waits", timeout=120)
+def many_protocols(broker):
+    sock, metadata = find_coordinator(broker), struct.pack(">hii", 0, 0, -1)
+
+    def join_with(prefix):
+        body = frames.string("g") + struct.pack(">ii", 30000, 30000) + frames.string("") + frames.string("consumer")
+        body += struct.pack(">i", 40000) + b"".join(frames.string(f"{prefix}{i}") + blob(metadata) for i in range(40000))
+        return frames.frame(JOIN_GROUP, 3, body)
+    expect_equal(error_of_consumer(frames.call(sock, consumer_heartbeat("g", "a", ["t"]))), 0, "heartbeat")
+    first, other = join_with("p"), join_with("q")
+    with Attack(broker, 64, p99_seconds=1.0) as attack:
+        expect_equal(joined(frames.call(sock, first))[0], 0, "JoinGroup")
+        expect_equal(joined(frames.call(sock, other))[0], INCONSISTENT_GROUP_PROTOCOL, "JoinGroup with others")
+        attack.look()
+    sock.close()
+    expect(attack.client.worst <= 2.0, f"a healthy client waited {attack.client.worst:.2f} s")
