@@ -164,8 +164,9 @@ static void await_flush(struct rl_offsets_slot *slot, struct rl_partition *p)
 
 static void load_more(struct rl_offsets_slot *slot)
 {
-    struct rl_partition *p = rl_slot_partition(slot);
-    if (slot->stale || !slot->coordinator->serving || p == NULL || p->leader_epoch != slot->leader_epoch) {
+    /* A stop may have left no partitions to ask. */
+    struct rl_partition *p = slot->coordinator->serving ? rl_slot_partition(slot) : NULL;
+    if (slot->stale || p == NULL || p->leader_epoch != slot->leader_epoch) {
         rl_groups_drop_all(&slot->groups, RL_GROUP_NOT_COORDINATOR);
         load_end(slot, RL_SLOT_UNREAD);
         return;

@@ -106,6 +106,8 @@ void rig_stop(void)
     rl_replica_manager_stop(rig.shard, on_stopped, NULL);
     settle();
     cr_assert(rig.stopped);
+    rl_mem_advance(rig.mem, 5000000);   /* other shards may take longer */
+    settle();
     rl_shard_set_stop(rig.set);
     rl_shard_set_join(rig.set, finish, NULL);
     rl_shard_set_free(rig.set);

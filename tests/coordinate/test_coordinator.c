@@ -403,19 +403,17 @@ static void on_written(struct rl_partition_append *call)
     rig.answers++;
 }
 
-/* What a killed process wrote and did not sync is told of when it is on stable storage. */
-Test(coordinator, what_is_read_is_synced)
+/* An offset of "g" in the log, written and not synced, and a leader epoch that makes it be read. */
+static struct rl_partition *leave_unsynced(int64_t offset)
 {
-    const struct rl_committed_offset offset = { .offset = 77, .leader_epoch = -1, .metadata = text(""),
-                                                .expire_ms = -1 };
-    struct rl_text key = { 0 }, value = { 0 };
+    const struct rl_committed_offset value = { .offset = offset, .leader_epoch = -1, .metadata = text(""),
+                                               .expire_ms = -1 };
+    struct rl_text key_bytes = { 0 }, value_bytes = { 0 };
     struct rl_batch_writer writer = { 0 };
-    struct rl_groups *groups;
     struct rl_batch batch;
-    rig_start();
-    rl_group_record_offset_key(&key, text("g"), text("t"), 0);
-    rl_group_record_offset_value(&value, &offset);
-    rl_batch_writer_add(&writer, 1, rl_text_slice(&key), rl_text_slice(&value));
+    rl_group_record_offset_key(&key_bytes, text("g"), text("t"), 0);
+    rl_group_record_offset_value(&value_bytes, &value);
+    rl_batch_writer_add(&writer, 1, rl_text_slice(&key_bytes), rl_text_slice(&value_bytes));
     struct rl_buffer *buffer = rl_batch_writer_finish(&writer, rig.shard->index, &batch);
     struct rl_partition *p = partition_of("g");
     struct rl_partition_append call = { .batch = &batch, .buffer = buffer, .acks = 1, .done = on_written };
@@ -424,16 +422,37 @@ Test(coordinator, what_is_read_is_synced)
     cr_assert_eq(rig.answers, 1);
     cr_assert_lt(rl_log_flushed_offset(p->log), p->high_watermark);
     rl_partition_raise_epoch(p, ++rig.topic.leader_epoch);
+    rl_buffer_unref(buffer);
+    rl_batch_writer_done(&writer);
+    rl_text_done(&key_bytes);
+    rl_text_done(&value_bytes);
+    return p;
+}
+
+/* What a killed process wrote and did not sync is told of when it is on stable storage. */
+Test(coordinator, what_is_read_is_synced)
+{
+    struct rl_groups *groups;
+    rig_start();
+    struct rl_partition *p = leave_unsynced(77);
     while (rl_coordinator_find(rig.shard, text("g"), &groups) == RL_GROUP_LOADING) {
         rl_mem_advance(rig.mem, 1000000);
         settle();
     }
     cr_assert_eq(committed("g", 0), 77);
     cr_assert_eq(rl_log_flushed_offset(p->log), p->high_watermark);
-    rl_buffer_unref(buffer);
-    rl_batch_writer_done(&writer);
-    rl_text_done(&key);
-    rl_text_done(&value);
+    rig_stop();
+}
+
+Test(coordinator, a_stop_while_that_is_awaited)
+{
+    struct rl_groups *groups;
+    rig_start();
+    (void)leave_unsynced(77);
+    rl_mem_hold_helpers(rig.mem, true);
+    cr_assert_eq(rl_coordinator_find(rig.shard, text("g"), &groups), RL_GROUP_LOADING);
+    settle();
+    rl_mem_hold_helpers(rig.mem, false);
     rig_stop();
 }
 
