@@ -2,7 +2,7 @@
  *
  * Happy path: a timer, a walk over the shard's groups (coordinate/group_lag.h), whose rows come group by
  * group: a group's line is written when the next one begins.
- * Failures: groups that are still read are told of next time; at a stop the walk ends first. */
+ * Failures: groups that are still read are told of next time, as all are before the broker serves. */
 #include "broker/lag_log.h"
 #include "coordinate/group_lag.h"
 #include "coordinate/owned.h"
@@ -66,8 +66,7 @@ static void on_walked(struct rl_lag_walk *walk)
     struct rl_lag_log *log = walk->arg;
     tell_group(log);
     log->walking = false;
-    if (walk->error != RL_GROUP_NOT_COORDINATOR)        /* stopping */
-        rl_timer_start(log->shard, &log->timer, log->shard->now_ns + log->interval_ns);
+    rl_timer_start(log->shard, &log->timer, log->shard->now_ns + log->interval_ns);
 }
 
 static void on_timer(struct rl_timer *timer)

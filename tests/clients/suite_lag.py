@@ -193,7 +193,8 @@ def lag(broker):
     expect_equal(compare(broker, names, when, uncommitted), before, "lag after kill -9")
 
 
-@case("lag", "a group of the consumer protocol", timeout=120, settings=TOLD)
+@case("lag", "a group of the consumer protocol; a broker that speaks before it serves", timeout=120,
+      settings=("ringlog.group.lag.log.interval.ms=1",))
 def consumer_protocol(broker):
     owned(broker)
     group = Group(broker, "consumer", None, 2)
