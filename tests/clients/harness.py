@@ -6,6 +6,7 @@ Failures: a case that raises, times out or finds the broker dead is failed, the 
 broker's log is printed, and the next case gets a new broker.  Only processes started here are
 ended, by their process id; they die with the runner, however it ends.
 """
+import collections
 import ctypes
 import os
 import random
@@ -45,10 +46,10 @@ def brief(value):
     return text if len(text) <= 300 else f"{text[:200]} … {text[-60:]} ({len(text)} characters)"
 
 
-def die_with_parent():
-    """In a child before exec: the kernel ends it when the runner dies."""
+def die_with_parent(by=signal.SIGKILL):
+    """In a child: the kernel ends it when the runner dies."""
     PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
 
 
 def run(command, stdin=None, timeout=60, check=True, env=None):
@@ -180,13 +181,16 @@ def owned(broker):
         raise Skipped("needs a broker of its own")
 
 
-CASES = []      # (suite, what, function, timeout_seconds, settings, once) in order of definition
+Case = collections.namedtuple("Case", "suite what function timeout_seconds settings once alone")
+CASES = []      # in order of definition
 
 
-def case(suite, what, timeout=60, settings=(), once=False):
-    """Register function(broker) as one case; once: in the last of the runs only."""
+def case(suite, what, timeout=60, settings=(), once=False, alone=False):
+    """Register function(broker) as one case.
+
+    once: in the last of the runs only; alone: no case of another run goes on meanwhile."""
     def register(function):
-        CASES.append((suite, what, function, timeout, tuple(settings), once))
+        CASES.append(Case(suite, what, function, timeout, tuple(settings), once, alone))
         return function
     return register
 
