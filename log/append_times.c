@@ -86,6 +86,7 @@ static void add(struct rl_append_times *times, int64_t offset, int64_t ms)
 
 void rl_append_times_note(struct rl_append_times *times, int64_t offset, int64_t now_ms, int64_t start_offset)
 {
+    now_ms = RL_MAX(now_ms, 0);
     for (uint32_t i = times->count; i-- > 0 && times->marks[i].ms > now_ms;)
         times->marks[i].ms = now_ms;    /* the clock was set back: they are not from the future */
     make_room(times, now_ms, start_offset);
@@ -95,7 +96,7 @@ void rl_append_times_note(struct rl_append_times *times, int64_t offset, int64_t
 void rl_append_times_learn(struct rl_append_times *times, int64_t offset, int64_t batch_ms, int64_t now_ms)
 {
     const struct rl_append_mark *last = times->count > 0 ? &times->marks[times->count - 1] : NULL;
-    int64_t ms = batch_ms >= 0 ? RL_MIN(batch_ms, now_ms) : last != NULL ? last->ms : now_ms;
+    int64_t ms = RL_MAX(batch_ms >= 0 ? RL_MIN(batch_ms, now_ms) : last != NULL ? last->ms : now_ms, 0);
     if (last != NULL && (offset <= last->offset || ms < last->ms + RL_APPEND_MARK_MS))
         return;                         /* no later than within a second of the last one, for all we know */
     make_room(times, ms, 0);

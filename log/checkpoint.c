@@ -12,6 +12,8 @@
 enum { MAGIC = 0x726c636b, VERSION = 2, VERSION_WITHOUT_MARKS = 1, HEADER_BYTES = 48, EPOCH_BYTES = 12,
        SEGMENT_BYTES = 44, MARK_BYTES = 16 };
 
+#define MARK_MS_MAX (INT64_MAX / 2)     /* differences of times are times */
+
 static void encode_point(uint8_t *p, struct rl_log_point point)
 {
     rl_put_u64(p, (uint64_t)point.offset);
@@ -77,9 +79,10 @@ static bool is_valid(const struct rl_checkpoint *checkpoint)
         if (checkpoint->epochs.entries[i].epoch <= checkpoint->epochs.entries[i - 1].epoch)
             return false;
     }
-    for (uint32_t i = 1; i < checkpoint->append_times.count; i++) {
+    for (uint32_t i = 0; i < checkpoint->append_times.count; i++) {
         const struct rl_append_mark *mark = &checkpoint->append_times.marks[i];
-        if (mark->offset <= mark[-1].offset || mark->ms < mark[-1].ms)
+        if (mark->offset < 0 || mark->ms < 0 || mark->ms > MARK_MS_MAX ||
+            (i > 0 && (mark->offset <= mark[-1].offset || mark->ms < mark[-1].ms)))
             return false;
     }
     return checkpoint->segments[0].base_offset >= 0 &&

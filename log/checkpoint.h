@@ -13,7 +13,7 @@
  *        4   append mark count, then per mark (append_times.h): offset 8, milliseconds since 1970 8
  *
  * A checkpoint is valid if and only if magic, version and CRC hold, counts add up to the file's
- * size, offsets and times rise, and both points lie in a segment it lists.  It is replaced by renaming a
+ * size, offsets and times rise from 0 on, and both points lie in a segment it lists.  It is replaced by renaming a
  * synced file, so one that is missing or not valid was damaged: recovery.c then believes only
  * the log itself.  The recovery point never claims more than was synced before it was written. */
 #ifndef RL_LOG_CHECKPOINT_H

@@ -241,3 +241,32 @@ Test(append_times, a_checkpoint_without_marks_is_read)
     rl_free(bytes);
     fixture_done(&f);
 }
+
+/* Marks that no broker writes are no marks, however well their checksum fits. */
+Test(append_times, a_checkpoint_with_impossible_marks)
+{
+    static const struct rl_append_mark wrong[][2] = {
+        { { 0, 5 }, { 1, INT64_MAX } }, { { 0, -1 }, { 1, 5 } }, { { -1, 1 }, { 1, 5 } },
+        { { 3, 1 }, { 3, 5 } }, { { 0, 5 }, { 1, 4 } },
+    };
+    struct rl_segment segment = { .base_offset = 0 };
+    struct rl_append_mark marks[2] = { { 0, 1 }, { 1, 2 } };
+    struct rl_checkpoint checkpoint = { .segments = &segment, .segment_count = 1, .append_times = { marks, 2, 2 } };
+    for (size_t i = 0; i < RL_ARRAY_COUNT(wrong); i++) {
+        struct rl_text file = { 0 };
+        struct rl_checkpoint decoded;
+        rl_checkpoint_encode(&checkpoint, &file);
+        cr_assert_eq(rl_checkpoint_decode(rl_text_slice(&file), &decoded), RL_OK);
+        rl_checkpoint_done(&decoded);
+        for (size_t k = 0; k < 4; k++) {
+            uint64_t value = (uint64_t)(k % 2 == 0 ? wrong[i][k / 2].offset : wrong[i][k / 2].ms);
+            for (size_t byte = 0; byte < 8; byte++)
+                file.data[file.bytes - 32 + k * 8 + byte] = (char)(value >> (56 - 8 * byte));
+        }
+        uint32_t crc = rl_crc32c(0, file.data + 12, file.bytes - 12);
+        for (uint32_t byte = 0; byte < 4; byte++)
+            file.data[8 + byte] = (char)(crc >> (24 - 8 * byte));
+        cr_assert_eq(rl_checkpoint_decode(rl_text_slice(&file), &decoded), RL_ECORRUPT, "%zu", i);
+        rl_text_done(&file);
+    }
+}
