@@ -51,7 +51,10 @@ public class GroupMember {
         return p;
     }
 
+    static Set<TopicPartition> told = Set.of();     // so that a rebalance is told once
+
     static void tell(Consumer<?, ?> consumer) {
+        told = new HashSet<>(consumer.assignment());
         say("generation " + consumer.groupMetadata().generationId());
         say("assigned " + consumer.assignment().stream().map(t -> "" + t.partition()).sorted()
             .collect(Collectors.joining(" ")));
@@ -84,13 +87,9 @@ public class GroupMember {
         if (pattern == null) consumer.subscribe(List.of(topic), listener);
         else subscribe(consumer, pattern, listener);
         boolean saved = true;
-        Set<TopicPartition> told = Set.of();
         while (true) {
             ConsumerRecords<byte[], String> records = consumer.poll(Duration.ofMillis(200));
-            if (!told.equals(consumer.assignment())) {
-                told = new HashSet<>(consumer.assignment());
-                tell(consumer);
-            }
+            if (!told.equals(consumer.assignment())) tell(consumer);
             for (ConsumerRecord<byte[], String> r : records)
                 say("record " + r.partition() + " " + r.offset() + " " + r.value());
             if (!records.isEmpty() || !saved) saved = commit(consumer);
