@@ -336,6 +336,9 @@ static struct changes take_what_is_told(struct rl_consumer_member *member, const
     if (member->is_classic != call->is_classic) {
         member->is_classic = call->is_classic;
         rl_consumer_member_set_protocols(member, NULL, 0);
+        rl_timer_stop(group->groups->shard, &member->rebalance_timer);  /* it was to join, or to sync */
+        if (member->state == RL_CONSUMER_MEMBER_UNREVOKED)
+            rl_consumer_member_start_rebalance(member);
         changes.any = true;
     }
     changes.any |= changes.topics | changes.regex;

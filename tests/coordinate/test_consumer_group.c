@@ -116,3 +116,44 @@ Test(consumer_group, what_members_tell_is_bounded)
     stop();
     rl_free(text);
 }
+
+static struct rl_group_join classic;
+
+static void on_joined(struct rl_group_answer *answer)
+{
+    (void)answer;
+}
+
+/* Who has joined as a classic member, and was to sync, has nothing to sync when he speaks the other protocol. */
+Test(consumer_group, a_member_that_changes_its_protocol_stays)
+{
+    static const uint8_t metadata[] = { 0, 0, 0, 0, 0, 1, 0, 10, 't', 'o', 'p', 'i', 'c', '-', '0', '0', '0', '0',
+                                        0xff, 0xff, 0xff, 0xff };
+    const struct rl_group_protocol protocol = { rl_slice_of_string("range"), rl_slice_of(metadata, sizeof metadata) };
+    start(1);
+    rig.limits.consumer_session_timeout_ms = 30000;
+    join(0, 0);                         /* it has nothing that the other would wait for */
+    cr_assert_eq(call.error, RL_GROUP_OK);
+    classic = (struct rl_group_join){ .group_id = rl_slice_of_string("g"), .member_id = rl_slice_of_string(""),
+        .client_id = rl_slice_of_string("c"), .client_host = rl_slice_of_string("/h"),
+        .protocol_type = rl_slice_of_string("consumer"), .protocols = &protocol, .protocol_count = 1,
+        .session_timeout_ms = 10000, .rebalance_timeout_ms = 2000, .answer = { .done = on_joined } };
+    rl_groups_join(&rig.groups, &classic);
+    group_rig_settle(&rig);
+    cr_assert_eq(classic.error, RL_GROUP_OK);
+    struct rl_slice id = classic.ret_member_id;
+    for (int i = 0; i < 4; i++) {
+        rl_consumer_heartbeat_done(&call);
+        call = (struct rl_consumer_heartbeat){ .group_id = rl_slice_of_string("g"), .member_id = id,
+            .client_id = rl_slice_of_string("c"), .client_host = rl_slice_of_string("/h"), .needs_member_id = true,
+            .member_epoch = classic.ret_generation, .rebalance_timeout_ms = -1, .assignment_interval_ms = 100000,
+            .answer = { .done = on_answered } };
+        rl_groups_consumer_heartbeat(&rig.groups, &call);
+        group_rig_settle(&rig);
+        cr_assert_eq(call.error, RL_GROUP_OK, "%d: %s", i, rl_text_string(&call.message));
+        cr_assert_eq(call.ret_member_epoch, classic.ret_generation);
+        group_rig_advance(&rig, 1000);
+    }
+    rl_free(classic.memory);
+    stop();
+}
