@@ -285,9 +285,9 @@ static rl_status cut(struct rl_recovering *run, uint32_t i, const struct rl_segm
             walk->next_offset);
     r->changed = true;
     status = rl_disk_truncate(r->disk, walk->fd, walk->pos);
-    /* On a proven mount this is the torn last write of a killed process: the next sync takes the
-     * new size along, and a power cut before it leaves a torn tail again, to be cut again. */
-    return status != RL_OK || rl_recovery_is_proven(run) ? status : sync_or_mark(run, walk->fd);
+    /* At once: when the next append begins a segment, no later sync would take the new size along, and
+     * with the power gone whole batches of what was cut would stand in front of that segment. */
+    return status != RL_OK ? status : sync_or_mark(run, walk->fd);
 }
 
 /* Segment i is walked and another one follows: its index is complete. */
