@@ -104,6 +104,24 @@ Test(log_failure, a_segment_that_cannot_be_created_is_taken_back)
     fixture_done(&f);
 }
 
+/* A sync on its way may have made the rest of the write last, and no later one may touch its segment. */
+Test(log_failure, what_a_rollback_cuts_is_gone_for_good)
+{
+    struct fixture f;
+
+    start(&f);
+    uint64_t before = rl_mem_disk_calls(f.mem_disk, RL_MEM_SYNC);
+    cr_assert_eq(fixture_append(&f, &one), RL_OK);
+    rl_mem_disk_fail_write(f.mem_disk, 0, 50, RL_ENOSPACE);
+    fixture_settle(&f);
+    rl_mem_advance(f.mem, 5000000000);
+    fixture_settle(&f);
+    cr_assert_gt(rl_mem_disk_calls(f.mem_disk, RL_MEM_SYNC), before);
+    model_truncate(&f.model, 1);
+    fixture_check(&f);
+    fixture_done(&f);
+}
+
 Test(log_failure, a_failed_write_stops_the_log_until_it_is_opened_again)
 {
     struct fixture f;
