@@ -69,6 +69,7 @@ struct server {
     bool logs_closed;
     struct rl_lag_log *lag_logs[RL_SHARDS_MAX];         /* each shard's; NULL: off */
     bool logs_unsound[RL_SHARDS_MAX];   /* each shard's: some log is in doubt */
+    bool names_doubted[RL_SHARDS_MAX];  /* and the names of some log's files */
     bool prove_mount;                   /* once all logs are open, say so in the directory */
     struct rl_op recovered_job;
     int exit_code;
@@ -242,6 +243,15 @@ static bool logs_are_sound(const struct server *s)
     return true;
 }
 
+static bool names_are_doubted(const struct server *s)
+{
+    for (int i = 0; i < s->config->shards; i++) {
+        if (s->names_doubted[i])
+            return true;
+    }
+    return false;
+}
+
 static void recovered_run(struct rl_op *op)
 {
     struct server *s = op->arg;
@@ -377,6 +387,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
 {
     struct server *s = arg;
     s->logs_unsound[shard->index] = !rl_log_manager_is_sound(shard);
+    s->names_doubted[shard->index] = rl_log_manager_names_doubted(shard);
     rl_net_stop(shard);                 /* gives back what the logs have lent */
     rl_fetch_sessions_stop(shard);
     rl_coordinator_stop(shard);
@@ -437,8 +448,11 @@ static int server_run_shards(struct server *s)
     rl_signals_stop(signals);           /* its thread posts to a shard: it ends before the shards */
     rl_shard_set_join(s->broker.shards, shard_finish, s);
     rl_shard_set_free(s->broker.shards);
-    if (s->logs_closed && logs_are_sound(s) && rl_log_directory_stop(s->disk, s->config->data_dir) != RL_OK && s->exit_code == RL_EXIT_OK)
-        s->exit_code = RL_EXIT_STOP_FAILED;
+    if (s->logs_closed && logs_are_sound(s)) {
+        status = rl_log_directory_stop(s->disk, s->config->data_dir, names_are_doubted(s));
+        if (status != RL_OK && s->exit_code == RL_EXIT_OK)
+            s->exit_code = RL_EXIT_STOP_FAILED;
+    }
     return s->exit_code;
 }
 

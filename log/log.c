@@ -280,6 +280,8 @@ void rl_log_close(struct rl_log *log, bool clean, void (*done)(void *arg), void 
     hot->close_clean = clean;
     hot->close_saved = !hot->changed && log->flushed_offset == log->end_offset;
     hot->flush_wanted_offset = log->end_offset;
+    /* Not touched since a start that found it as a kill had left it: its directory was never synced. */
+    log->manager->names_doubted |= clean && hot->close_saved && hot->directory_dirty;
     rl_log_mark_dirty(log);
 }
 

@@ -55,6 +55,9 @@ void rl_log_manager_set_producer_expiration(struct rl_shard *shard, int64_t expi
 /* Has every log that is there been opened, and has none that was closed failed before?  Only then
  * may the directory be called recovered, or stopped cleanly. */
 bool rl_log_manager_is_sound(const struct rl_shard *shard);
+/* Was a log closed cleanly whose files were there at an unclean start, and whose directory was not synced
+ * since?  After all logs are closed. */
+bool rl_log_manager_names_doubted(const struct rl_shard *shard);
 /* For metrics; this shard's, since its start. */
 struct rl_log_counts {
     uint64_t damaged_batches;           /* places found, by readers and by the scrubber */
@@ -114,8 +117,10 @@ rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir)
 /* Helper, when a sync has failed: what was written may be lost although the mount stays, so the next
  * start has to look, and to raise the leader epochs. */
 rl_status rl_log_directory_doubt(struct rl_disk *disk, const char *data_dir);
-/* Helper, last of all at a clean stop, after every log was closed cleanly. */
-rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir);
+/* Helper, last of all at a clean stop, after every log was closed cleanly.  names_doubted: of any shard
+ * (rl_log_manager_names_doubted); then the file system is synced first, or, where that cannot be known to
+ * help, the next start is told nothing. */
+rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir, bool names_doubted);
 
 /* Open: recovers on a helper, then done(arg, status, log) on the shard.  Torn tail cut,
  * indexes rebuilt if needed, producer windows and leader epochs rebuilt.  config is copied.

@@ -206,10 +206,29 @@ rl_status rl_log_directory_doubt(struct rl_disk *disk, const char *data_dir)
     return store_state(disk, data_dir, RUNNING, "");
 }
 
-rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir)
+/* All names in it, at once.  RL_EUNSUPPORTED: this file system or kernel cannot. */
+static rl_status sync_names(struct rl_disk *disk, const char *data_dir)
+{
+    char path[RL_PATH_BYTES];
+    int fd;
+
+    state_path(data_dir, path);
+    rl_status status = rl_disk_open(disk, path, 0, &fd);
+    if (status != RL_OK)
+        return status;
+    status = rl_disk_sync_all(disk, fd);
+    rl_disk_close(disk, fd);
+    return status;
+}
+
+rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir, bool names_doubted)
 {
     char now[IDENTITY_BYTES];
-    rl_status status = mount_identity(disk, data_dir, now);
+    rl_status status = names_doubted ? sync_names(disk, data_dir) : RL_OK;
 
+    if (status == RL_EUNSUPPORTED)
+        return RL_OK;                   /* then the next start looks at the logs, as after a kill */
+    if (status == RL_OK)
+        status = mount_identity(disk, data_dir, now);
     return status == RL_OK ? store_state(disk, data_dir, STOPPED, now) : status;
 }

@@ -64,6 +64,7 @@ struct rl_log_manager {
     const struct rl_buffer *tail_charged_buffer;    /* newest frame by reference, charged whole */
     struct rl_log_config_ref *last_config;
     bool unsound;                       /* a log could not be opened, or had failed at its end */
+    bool names_doubted;                 /* a log was closed whose files may have names that a power cut takes */
     /* free_space.c */
     struct rl_list no_space;            /* logs that found the disk full and wait */
     uint64_t min_free_bytes;            /* below it nothing is taken; 0: not looked at */

@@ -167,6 +167,11 @@ bool rl_log_manager_is_sound(const struct rl_shard *shard)
     return !rl_log_manager_of(shard)->unsound;
 }
 
+bool rl_log_manager_names_doubted(const struct rl_shard *shard)
+{
+    return rl_log_manager_of(shard)->names_doubted;
+}
+
 struct rl_log_counts rl_log_manager_counts(const struct rl_shard *shard)
 {
     return rl_log_manager_of(shard)->counts;

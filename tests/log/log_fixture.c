@@ -314,7 +314,8 @@ void fixture_close(struct fixture *f, bool clean)
     cr_assert(closed);
     f->log = NULL;
     if (clean && !f->cut.dead) {
-        rl_status status = rl_log_directory_stop(f->mem_disk, FIXTURE_DATA_DIR);
+        rl_status status = rl_log_directory_stop(f->mem_disk, FIXTURE_DATA_DIR,
+                                                 rl_log_manager_names_doubted(f->shard));
         cr_assert(status == RL_OK || f->cut.dead);
     }
 }

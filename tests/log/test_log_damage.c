@@ -160,7 +160,7 @@ Test(log_damage, the_last_run_is_told)
     cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
     cr_assert_not(start.clean);
     cr_assert(start.same_mount);
-    cr_assert_eq(rl_log_directory_stop(f.mem_disk, FIXTURE_DATA_DIR), RL_OK);
+    cr_assert_eq(rl_log_directory_stop(f.mem_disk, FIXTURE_DATA_DIR, false), RL_OK);
     cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
     cr_assert(start.clean);
     fixture_crash(&f, true);

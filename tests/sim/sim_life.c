@@ -34,7 +34,8 @@ struct sim_broker {
     struct rl_data_directory directory;
     struct rl_log_start log_start;
     uint32_t fetch_session_slots;
-    bool prove_mount, ready, failed, stopped, unsound[4], logs_closed;
+    bool prove_mount, ready, failed, stopped, unsound[4], names_doubted[4],
+         logs_closed;
     struct rl_msg boot;
     struct rl_op recovered_job;
     struct visit visits[4];
@@ -215,6 +216,7 @@ rl_status sim_broker_start(struct sim_broker *b, uint32_t shards)
 {
     b->ready = b->failed = b->stopped = b->logs_closed = false;
     memset(b->unsound, 0, sizeof b->unsound);
+    memset(b->names_doubted, 0, sizeof b->names_doubted);
     sim_enter_broker();
     rl_status status = start_in_broker(b, shards);
     sim_leave_broker();
@@ -267,6 +269,7 @@ static void shard_finish(struct rl_shard *shard, void *arg)
 {
     struct sim_broker *b = arg;
     b->unsound[shard->index] = !rl_log_manager_is_sound(shard);
+    b->names_doubted[shard->index] = rl_log_manager_names_doubted(shard);
     rl_net_stop(shard);
     rl_fetch_sessions_stop(shard);
     rl_coordinator_stop(shard);
@@ -281,7 +284,8 @@ void sim_broker_join(struct sim_broker *b)
     rl_shard_set_free(b->broker.shards);
     b->broker.shards = NULL;
     if (all_sound(b))
-        (void)rl_log_directory_stop(b->disk, SIM_DATA_DIR);
+        (void)rl_log_directory_stop(b->disk, SIM_DATA_DIR, b->names_doubted[0] || b->names_doubted[1] ||
+                                                           b->names_doubted[2] || b->names_doubted[3]);
     rl_data_directory_close(b->disk, &b->directory);
     sim_leave_broker();
 }
