@@ -78,8 +78,13 @@ rl_status rl_file_replace(struct rl_disk *disk, const char *path, bool sync, rl_
         attempts++;
         most = failed_bytes > LARGE_BYTES ? ATTEMPTS_LARGE_MAX : ATTEMPTS_MAX;
     } while (failed_bytes != 0 && attempts < most);
-    if (failed_bytes != 0)
-        RL_WARN("log", "%s: cannot be written: input/output error at %d places", path, attempts);
+    /* No room but where the device fails: that is not healed by space. */
+    if (status == RL_ENOSPACE && attempts > 1)
+        status = RL_EIO;
+    if (attempts > 1)
+        RL_WARN("log", "%s: input/output error at %d places, %s; the disk should be "
+                "replaced", path, attempts - (failed_bytes == 0),
+                status == RL_OK ? "written at another" : "cannot be written");
     if (status == RL_OK)
         status = rl_disk_rename(disk, temporary, path);
     if (status == RL_OK)

@@ -480,6 +480,10 @@ Test(log_trust, a_checkpoint_that_cannot_be_replaced_stops_the_start)
         rl_mem_disk_fail(f.mem_disk, RL_MEM_WRITE, i, RL_EIO);
     cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ .same_mount = false }), RL_EIO);
     rl_mem_disk_heal(f.mem_disk);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_WRITE, 0, RL_EIO);
+    rl_mem_disk_fail(f.mem_disk, RL_MEM_WRITE, 1, RL_ENOSPACE);  /* only the place that fails is free */
+    cr_assert_eq(fixture_try_open(&f, (struct rl_log_start){ .same_mount = false }), RL_EIO);
+    rl_mem_disk_heal(f.mem_disk);
     cr_assert_eq(fixture_open(&f), RL_OK);
     fixture_done(&f);
 }
