@@ -25,6 +25,8 @@
 enum { MAGIC = 0x726c7374, VERSION = 1, HEADER_BYTES = 16, RUNNING = 1, STOPPED = 2,
        STATE_BYTES_MAX = 4096, IDENTITY_BYTES = 512 };
 
+#define STATE_NAME "ringlog.state"
+
 /* ---- the end of a partition's directory ---- */
 
 struct names {
@@ -80,7 +82,7 @@ rl_status rl_log_delete_directory(struct rl_disk *disk, const char *data_dir,
 
 static void state_path(const char *data_dir, char *path)
 {
-    snprintf(path, RL_PATH_BYTES, "%s/ringlog.state", data_dir);
+    snprintf(path, RL_PATH_BYTES, "%s/" STATE_NAME, data_dir);
 }
 
 /* What the file says; RL_ECORRUPT, RL_ENOTFOUND when it says nothing. */
@@ -124,28 +126,48 @@ static rl_status store_state(struct rl_disk *disk, const char *data_dir, uint32_
     return status == RL_OK ? rl_disk_sync_directory(disk, data_dir) : status;
 }
 
-/* Deletions of partitions that were interrupted. */
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t bytes = strlen(name), suffix_bytes = strlen(suffix);
+
+    return bytes > suffix_bytes && strcmp(name + bytes - suffix_bytes, suffix) == 0;
+}
+
+/* A partition's directory whose deletion was interrupted, or a state file that did not get its name
+ * (replace.h).  What cannot be removed is in nobody's way but the disk's. */
+static void remove_leftover(struct rl_disk *disk, const char *data_dir, const char *name, bool directory)
+{
+    struct rl_text path = { 0 };
+    rl_status status = RL_OK;
+
+    rl_text_printf(&path, "%s/%s", data_dir, name);
+    if (directory && ends_with(name, ".deleted"))
+        status = remove_directory(disk, rl_text_string(&path));
+    if (!directory && strncmp(name, STATE_NAME ".", sizeof STATE_NAME) == 0 && ends_with(name, ".tmp"))
+        status = rl_disk_unlink(disk, rl_text_string(&path));
+    if (status != RL_OK)
+        RL_WARN("log", "%s, left by a process that was killed, cannot be removed: %s", rl_text_string(&path),
+                rl_status_text(status));
+    rl_text_done(&path);
+}
+
+static void remove_those(struct rl_disk *disk, const char *data_dir, const struct rl_text *names, bool directories)
+{
+    const char *name = rl_text_string(names);
+
+    for (size_t at = 0; at < names->bytes; at += strlen(name + at) + 1)
+        remove_leftover(disk, data_dir, name + at, directories);
+}
+
 static rl_status remove_leftovers(struct rl_disk *disk, const char *data_dir)
 {
-    static const char suffix[] = ".deleted";
     struct names names = { 0 };
-    struct rl_text path = { 0 };
-
     rl_status status = rl_disk_list(disk, data_dir, collect, &names);
-    const char *name = rl_text_string(&names.directories);
-    for (size_t at = 0; status == RL_OK && at < names.directories.bytes;
-         at += strlen(name + at) + 1) {
-        size_t bytes = strlen(name + at);
-        if (bytes < sizeof suffix || strcmp(name + at + bytes - (sizeof suffix - 1), suffix) != 0)
-            continue;
-        rl_text_clear(&path);
-        rl_text_printf(&path, "%s/%s", data_dir, name + at);
-        rl_status removed = remove_directory(disk, rl_text_string(&path));
-        if (removed != RL_OK)           /* in nobody's way but the disk's */
-            RL_WARN("log", "%s, of a deleted topic, cannot be removed: %s", rl_text_string(&path),
-                    rl_status_text(removed));
+
+    if (status == RL_OK) {
+        remove_those(disk, data_dir, &names.directories, true);
+        remove_those(disk, data_dir, &names.files, false);
     }
-    rl_text_done(&path);
     rl_text_done(&names.files);
     rl_text_done(&names.directories);
     return status;

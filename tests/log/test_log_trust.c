@@ -186,6 +186,32 @@ Test(log_trust, a_clean_stop_does_not_come_back)
     }
 }
 
+/* A kill between two attempts to replace the state file, on a disk with bad places. */
+Test(log_trust, state_files_without_their_name_are_removed)
+{
+    static const struct { const char *path; rl_status after; } files[] = {
+        { FIXTURE_DATA_DIR "/ringlog.state.tmp", RL_ENOTFOUND },
+        { FIXTURE_DATA_DIR "/ringlog.state.3.tmp", RL_ENOTFOUND },
+        { FIXTURE_DATA_DIR "/somebodys.tmp", RL_OK },
+    };
+    struct fixture f;
+    struct rl_log_start start;
+    int fd;
+
+    fixture_init(&f);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(files); i++) {
+        cr_assert_eq(rl_disk_open(f.mem_disk, files[i].path, RL_OPEN_WRITE | RL_OPEN_CREATE, &fd), RL_OK);
+        rl_disk_close(f.mem_disk, fd);
+    }
+    cr_assert_eq(rl_log_directory_start(f.mem_disk, FIXTURE_DATA_DIR, &start), RL_OK);
+    for (size_t i = 0; i < RL_ARRAY_COUNT(files); i++) {
+        cr_assert_eq(rl_disk_open(f.mem_disk, files[i].path, 0, &fd), files[i].after, "%s", files[i].path);
+        if (files[i].after == RL_OK)
+            rl_disk_close(f.mem_disk, fd);
+    }
+    fixture_done(&f);
+}
+
 /* A clean stop vouches for all names, also those in directories of logs that were not touched since a kill:
  * a segment whose name no sync had reached was believed after it, and a power cut took it with all that had
  * been acknowledged since (simulator, seed 1018). */
