@@ -422,6 +422,19 @@ static const struct rl_backend *choose_backend(enum rl_config_io io)
     return best;
 }
 
+/* Everything is closed as it should be: the next start may believe it. */
+static void server_note_stop(struct server *s)
+{
+    rl_status status = rl_log_directory_stop(s->disk, s->config->data_dir, names_are_doubted(s));
+
+    if (status == RL_OK)
+        return;
+    RL_ERROR("broker", "%s: a clean stop cannot be noted: %s; look at its disk; the next start checks all logs, as "
+             "after a kill", s->config->data_dir, rl_status_text(status));
+    if (s->exit_code == RL_EXIT_OK)
+        s->exit_code = RL_EXIT_STOP_FAILED;
+}
+
 static int server_run_shards(struct server *s)
 {
     struct rl_shard_set_options options = {
@@ -448,11 +461,8 @@ static int server_run_shards(struct server *s)
     rl_signals_stop(signals);           /* its thread posts to a shard: it ends before the shards */
     rl_shard_set_join(s->broker.shards, shard_finish, s);
     rl_shard_set_free(s->broker.shards);
-    if (s->logs_closed && logs_are_sound(s)) {
-        status = rl_log_directory_stop(s->disk, s->config->data_dir, names_are_doubted(s));
-        if (status != RL_OK && s->exit_code == RL_EXIT_OK)
-            s->exit_code = RL_EXIT_STOP_FAILED;
-    }
+    if (s->logs_closed && logs_are_sound(s))
+        server_note_stop(s);
     return s->exit_code;
 }
 

@@ -119,7 +119,8 @@ rl_status rl_log_directory_recovered(struct rl_disk *disk, const char *data_dir)
 rl_status rl_log_directory_doubt(struct rl_disk *disk, const char *data_dir);
 /* Helper, last of all at a clean stop, after every log was closed cleanly.  names_doubted: of any shard
  * (rl_log_manager_names_doubted); then the file system is synced first, or, where that cannot be known to
- * help, the next start is told nothing. */
+ * help, the next start is told nothing.  It may take as long as the file system has to write.  A status
+ * that is not RL_OK: the next start looks at all logs. */
 rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir, bool names_doubted);
 
 /* Open: recovers on a helper, then done(arg, status, log) on the shard.  Torn tail cut,

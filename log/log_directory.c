@@ -234,12 +234,18 @@ static rl_status sync_names(struct rl_disk *disk, const char *data_dir)
     char path[RL_PATH_BYTES];
     int fd;
 
+    /* A killed process may have left much: who waits for this stop should know what for. */
+    RL_INFO("log", "%s: the names of files that a killed process left are synced; this takes as long as the "
+            "file system has to write", data_dir);
     state_path(data_dir, path);
     rl_status status = rl_disk_open(disk, path, 0, &fd);
     if (status != RL_OK)
         return status;
     status = rl_disk_sync_all(disk, fd);
     rl_disk_close(disk, fd);
+    /* The kernel tells of it once: a later sync that succeeds proves nothing of these names. */
+    if (status != RL_OK && status != RL_EUNSUPPORTED)
+        (void)rl_log_directory_doubt(disk, data_dir);
     return status;
 }
 
@@ -248,8 +254,11 @@ rl_status rl_log_directory_stop(struct rl_disk *disk, const char *data_dir, bool
     char now[IDENTITY_BYTES];
     rl_status status = names_doubted ? sync_names(disk, data_dir) : RL_OK;
 
-    if (status == RL_EUNSUPPORTED)
-        return RL_OK;                   /* then the next start looks at the logs, as after a kill */
+    if (status == RL_EUNSUPPORTED) {
+        RL_INFO("log", "%s: this file system or kernel cannot sync them at once; the next start looks at the "
+                "logs, as after a kill", data_dir);
+        return RL_OK;
+    }
     if (status == RL_OK)
         status = mount_identity(disk, data_dir, now);
     return status == RL_OK ? store_state(disk, data_dir, STOPPED, now) : status;
