@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "wire/api_table.h"
 #include "wire/msg_list_groups.h"
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -16,6 +17,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_PARTIAL = 4 }
 
 #define LIST_GROUPS_VERSION 4
 #define COLUMNS 10
+#define STATE_WIDTH 19
 
 static const char group_help[] =
     "usage: ringlog group list [options]\n"
@@ -37,6 +39,29 @@ struct options {
     bool json, all;
 };
 
+/* ---- text ---- */
+
+/* Of what clients made up, nothing that a terminal would obey: control characters, up to U+009F, are a `?`.
+ * width as of printf; negative: to the left.  Returns the bytes of text. */
+static int print_text(FILE *out, int width, const char *text, size_t bytes)
+{
+    int blanks = RL_MAX(abs(width) - (int)bytes, 0);
+    if (width > 0)
+        fprintf(out, "%*s", blanks, "");
+    for (size_t i = 0; i < bytes; i++) {
+        uint8_t c = (uint8_t)text[i], before = i > 0 ? (uint8_t)text[i - 1] : 0;
+        fputc(c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0 && (before == 0xc2 || before < 0x80)) ? '?' : c, out);
+    }
+    if (width < 0)
+        fprintf(out, "%*s", blanks, "");
+    return (int)bytes;
+}
+
+static int print_slice(FILE *out, int width, struct rl_slice text)
+{
+    return text.bytes > 0 ? print_text(out, width, (const char *)text.data, text.bytes) : print_text(out, width, "-", 1);
+}
+
 /* ---- list ---- */
 
 struct listed {
@@ -50,10 +75,7 @@ struct listing {
 
 static int compare_listed(const void *a, const void *b)
 {
-    const struct rl_slice *one = &((const struct listed *)a)->group_id, *other = &((const struct listed *)b)->group_id;
-    size_t bytes = RL_MIN(one->bytes, other->bytes);
-    int order = bytes > 0 ? memcmp(one->data, other->data, bytes) : 0;
-    return order != 0 ? order : (one->bytes > other->bytes) - (one->bytes < other->bytes);
+    return rl_slice_compare(((const struct listed *)a)->group_id, ((const struct listed *)b)->group_id);
 }
 
 static rl_status list_add(struct rl_kafka_client *client, int32_t node_id, struct listing *listing)
@@ -108,18 +130,21 @@ static void list_print(const struct listing *listing, bool json)
     for (size_t i = 0; i < listing->count; i++)
         width = RL_MAX(width, (int)listing->groups[i].group_id.bytes);
     if (!json)
-        printf("%-*s  %-19s  PROTOCOL-TYPE\n", width, "GROUP", "STATE");
+        printf("%-*s  %-*s  PROTOCOL-TYPE\n", width, "GROUP", STATE_WIDTH, "STATE");
     for (size_t i = 0; i < listing->count; i++) {
         const struct listed *g = &listing->groups[i];
-        if (json)
+        if (json) {
             json_array_append_new(array, json_pack("{s:o, s:o, s:o}", "group", text_json(g->group_id), "state",
                                                    text_json(g->state), "protocol_type",
                                                    text_json(g->protocol_type)));
-        else
-            printf("%-*.*s  %-19.*s  %.*s\n", width, (int)g->group_id.bytes, (const char *)g->group_id.data,
-                   (int)g->state.bytes, (const char *)g->state.data,
-                   g->protocol_type.bytes > 0 ? (int)g->protocol_type.bytes : 1,
-                   g->protocol_type.bytes > 0 ? (const char *)g->protocol_type.data : "-");
+            continue;
+        }
+        print_slice(stdout, -width, g->group_id);
+        printf("  ");
+        print_slice(stdout, -STATE_WIDTH, g->state);
+        printf("  ");
+        print_slice(stdout, 0, g->protocol_type);
+        printf("\n");
     }
     if (json)
         print_json(array);
@@ -192,23 +217,16 @@ static json_t *group_json(const struct rl_group_description *group)
 }
 
 /* A cell, or its width where out is NULL; numbers stand to the right. */
-static int cell(FILE *out, int width, bool right, const char *text, size_t bytes)
-{
-    if (out != NULL)
-        fprintf(out, right ? "%*.*s" : "%-*.*s", width, (int)bytes, text);
-    return (int)bytes;
-}
-
 static int number_cell(FILE *out, int width, bool known, int64_t number)
 {
     char text[32];
-    snprintf(text, sizeof text, "%" PRId64, number);
-    return cell(out, width, true, known ? text : "-", known ? strlen(text) : 1);
+    int bytes = known ? snprintf(text, sizeof text, "%" PRId64, number) : snprintf(text, sizeof text, "-");
+    return out != NULL ? print_text(out, width, text, (size_t)bytes) : bytes;
 }
 
 static int text_cell(FILE *out, int width, struct rl_slice text)
 {
-    return text.bytes > 0 ? cell(out, width, false, (const char *)text.data, text.bytes) : cell(out, width, false, "-", 1);
+    return out != NULL ? print_slice(out, -width, text) : RL_MAX((int)text.bytes, 1);
 }
 
 static int row_cell(FILE *out, int width, const struct rl_group_description *group, const struct rl_group_row *row,
@@ -254,9 +272,11 @@ static void group_print(const struct rl_group_description *group)
             printf("%s", c + 1 < COLUMNS ? "  " : "\n");
         }
     for (uint32_t i = 0; i < group->row_count; i++)
-        if (group->rows[i].problem != NULL)
-            fprintf(stderr, "ringlog: %.*s-%d: %s\n", (int)group->rows[i].topic.bytes,
-                    (const char *)group->rows[i].topic.data, group->rows[i].partition, group->rows[i].problem);
+        if (group->rows[i].problem != NULL) {
+            fprintf(stderr, "ringlog: ");
+            print_slice(stderr, 0, group->rows[i].topic);
+            fprintf(stderr, "-%d: %s\n", group->rows[i].partition, group->rows[i].problem);
+        }
 }
 
 struct describe_run {
@@ -272,8 +292,9 @@ static void describe_one(struct describe_run *run, struct rl_slice group_id)
     if (run->client->unreachable)
         return;
     if (rl_group_describe(run->client, group_id, &group) != RL_OK) {
-        fprintf(stderr, "ringlog: group %.*s: %s\n", (int)group_id.bytes, (const char *)group_id.data,
-                run->client->failure);
+        fprintf(stderr, "ringlog: group ");
+        print_slice(stderr, 0, group_id);
+        fprintf(stderr, ": %s\n", run->client->failure);
         run->failed++;
         return;
     }
@@ -345,9 +366,12 @@ static int run_command(bool lists, const struct options *o, char *const *names, 
     if (status == RL_OK)
         code = lists ? list_command(&client, o) : describe_command(&client, o, names, count);
     else if (status != RL_EINVAL)
-        code = EXIT_UNREACHABLE;
+        code = client.unreachable ? EXIT_UNREACHABLE : EXIT_FAILED;
     rl_kafka_close(&client);
-    return code;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "ringlog: the output cannot be written: %s\n", strerror(errno));
+    return code == 0 ? EXIT_FAILED : code;
 }
 
 int rl_group_command(int argc, char **argv)

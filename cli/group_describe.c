@@ -38,6 +38,7 @@ struct describing {
     struct rl_kafka_client *client;
     struct rl_group_description *group;
     uint32_t capacity;
+    int16_t passing;                    /* the last error that another try may not meet */
     const struct rl_describe_groups_response_group *members;
     const struct rl_consumer_group_describe_response_group *consumer;   /* NULL: of the classic protocol */
 };
@@ -63,13 +64,15 @@ static struct rl_group_row *row_add(struct describing *d, struct rl_slice topic,
     return &group->rows[group->row_count++];
 }
 
+static rl_status too_many(struct describing *d)
+{
+    return rl_kafka_fail(d->client, 0, "too many partitions to describe them");
+}
+
 static int compare_rows(const void *a, const void *b)
 {
     const struct rl_group_row *one = a, *other = b;
-    size_t bytes = RL_MIN(one->topic.bytes, other->topic.bytes);
-    int order = bytes > 0 ? memcmp(one->topic.data, other->topic.data, bytes) : 0;
-    if (order == 0)
-        order = (one->topic.bytes > other->topic.bytes) - (one->topic.bytes < other->topic.bytes);
+    int order = rl_slice_compare(one->topic, other->topic);
     return order != 0 ? order : (one->partition > other->partition) - (one->partition < other->partition);
 }
 
@@ -97,9 +100,12 @@ bool rl_group_row_lag(const struct rl_group_row *row, int64_t *ret_records)
 
 /* ---- the group ---- */
 
-static bool is_passing(int16_t error)
+static bool is_passing(struct describing *d, int16_t error)
 {
-    return error == LOAD_IN_PROGRESS || error == COORDINATOR_NOT_AVAILABLE || error == NOT_COORDINATOR;
+    if (error != LOAD_IN_PROGRESS && error != COORDINATOR_NOT_AVAILABLE && error != NOT_COORDINATOR)
+        return false;
+    d->passing = error;
+    return true;
 }
 
 static rl_status find_coordinator(struct describing *d)
@@ -112,30 +118,34 @@ static rl_status find_coordinator(struct describing *d)
     if (response == NULL)
         return RL_EIO;
     d->group->coordinator_id = response->node_id;
-    if (is_passing(response->error_code))
+    if (is_passing(d, response->error_code))
         return RL_EBUSY;
     return response->error_code == 0 ? RL_OK : rl_kafka_fail(d->client, response->error_code, "FindCoordinator");
 }
 
 /* Does the coordinator know this API at all?  What it does not know it answers by closing. */
-static bool is_known(struct describing *d, int16_t api_key)
+static rl_status ask_known(struct describing *d, int16_t api_key, bool *ret_known)
 {
     struct rl_api_versions_request request;
     rl_api_versions_request_init(&request);
     const struct rl_api_versions_response *response = rl_kafka_ask(
         d->client, d->group->coordinator_id, RL_API_API_VERSIONS, API_VERSIONS_VERSION, &request);
-    for (int32_t i = 0; response != NULL && i < response->api_keys_count; i++)
-        if (response->api_keys[i].api_key == api_key)
-            return true;
-    return false;
+    if (response == NULL)
+        return RL_EIO;
+    *ret_known = false;
+    for (int32_t i = 0; i < response->api_keys_count; i++)
+        *ret_known |= response->api_keys[i].api_key == api_key;
+    return RL_OK;
 }
 
 /* Perhaps it is a group of the consumer protocol (KIP-848). */
 static rl_status ask_consumer_members(struct describing *d)
 {
     struct rl_consumer_group_describe_request request;
-    if (!is_known(d, RL_API_CONSUMER_GROUP_DESCRIBE))
-        return RL_OK;
+    bool known;
+    rl_status status = ask_known(d, RL_API_CONSUMER_GROUP_DESCRIBE, &known);
+    if (status != RL_OK || !known)
+        return status;
     rl_consumer_group_describe_request_init(&request);
     request.group_ids = &d->group->group_id;
     request.group_ids_count = 1;
@@ -145,7 +155,7 @@ static rl_status ask_consumer_members(struct describing *d)
     if (response == NULL)
         return RL_EIO;
     if (response->groups_count != 1 || response->groups[0].error_code != 0)
-        return response->groups_count == 1 && is_passing(response->groups[0].error_code) ? RL_EBUSY : RL_OK;
+        return response->groups_count == 1 && is_passing(d, response->groups[0].error_code) ? RL_EBUSY : RL_OK;
     d->consumer = &response->groups[0];
     d->group->state = d->consumer->group_state;
     d->group->protocol_type = rl_slice_of_string("consumer");
@@ -167,7 +177,7 @@ static rl_status ask_members(struct describing *d)
     if (response->groups_count != 1)
         return rl_kafka_fail(d->client, 0, "DescribeGroups: an answer of %d groups", response->groups_count);
     d->members = &response->groups[0];
-    if (is_passing(d->members->error_code))
+    if (is_passing(d, d->members->error_code))
         return RL_EBUSY;
     if (d->members->error_code != 0)
         return rl_kafka_fail(d->client, d->members->error_code, "DescribeGroups");
@@ -186,7 +196,7 @@ static rl_status add_committed(struct describing *d, const struct rl_offset_fetc
             const struct rl_offset_fetch_response_partition *from = &response->topics[t].partitions[i];
             struct rl_group_row *row = row_add(d, response->topics[t].name, from->partition_index);
             if (row == NULL)
-                return rl_kafka_fail(d->client, 0, "too many offsets for one group");
+                return too_many(d);
             row->committed_offset = from->committed_offset;
         }
     return RL_OK;
@@ -202,7 +212,7 @@ static rl_status ask_offsets(struct describing *d)
         d->client, d->group->coordinator_id, RL_API_OFFSET_FETCH, OFFSET_FETCH_VERSION, &request);
     if (response == NULL)
         return RL_EIO;
-    if (is_passing(response->error_code))
+    if (is_passing(d, response->error_code))
         return RL_EBUSY;
     if (response->error_code != 0)
         return rl_kafka_fail(d->client, response->error_code, "OffsetFetch");
@@ -224,7 +234,7 @@ static rl_status ask_group(struct describing *d)
             return status;
         usleep(100000);
     }
-    return rl_kafka_fail(d->client, LOAD_IN_PROGRESS, "no coordinator for the group");
+    return rl_kafka_fail(d->client, d->passing, "no coordinator for the group");
 }
 
 /* ---- who reads what ---- */
@@ -237,7 +247,7 @@ static rl_status assign(struct describing *d, uint32_t sorted, struct rl_slice t
     if (row == NULL)
         row = row_add(d, topic, partition);
     if (row == NULL)
-        return rl_kafka_fail(d->client, 0, "too many partitions for one group");
+        return too_many(d);
     row->member_id = member->member_id;
     row->client_id = member->client_id;
     row->client_host = member->client_host;
@@ -327,6 +337,8 @@ static rl_status ask_leaders(struct describing *d)
     request.allow_auto_topic_creation = false;
     request.topics = rl_arena_alloc_array(&d->client->arena, group->row_count, sizeof *request.topics);
     request.topics_count = 0;
+    if (request.topics == NULL)
+        return too_many(d);
     for (uint32_t i = 0; i < group->row_count; i = topic_end(group, i)) {
         rl_metadata_request_topic_init(&request.topics[request.topics_count]);
         request.topics[request.topics_count++].name = group->rows[i].topic;
@@ -363,6 +375,14 @@ static void take_offsets(struct rl_group_description *group, const struct rl_lis
         }
 }
 
+static bool leads_any(const struct rl_group_description *group, int32_t node_id)
+{
+    for (uint32_t i = 0; i < group->row_count; i++)
+        if (group->rows[i].leader_id == node_id)
+            return true;
+    return false;
+}
+
 /* Of all partitions that this broker leads. */
 static rl_status ask_ends_of(struct describing *d, int32_t node_id, int64_t which)
 {
@@ -373,6 +393,8 @@ static rl_status ask_ends_of(struct describing *d, int32_t node_id, int64_t whic
     rl_list_offsets_request_init(&request);
     request.replica_id = -1;
     request.topics = rl_arena_alloc_array(&d->client->arena, group->row_count, sizeof *request.topics);
+    if (next == NULL || request.topics == NULL)
+        return too_many(d);
     for (uint32_t i = 0; i < group->row_count;) {
         struct rl_list_offsets_request_topic *topic = &request.topics[request.topics_count];
         *topic = (struct rl_list_offsets_request_topic){ .name = group->rows[i].topic, .partitions = next };
@@ -387,8 +409,6 @@ static rl_status ask_ends_of(struct describing *d, int32_t node_id, int64_t whic
         }
         request.topics_count += topic->partitions_count > 0;
     }
-    if (request.topics_count == 0)
-        return RL_OK;
     const struct rl_list_offsets_response *response =
         rl_kafka_ask(d->client, node_id, RL_API_LIST_OFFSETS, LIST_OFFSETS_VERSION, &request);
     if (response == NULL)
@@ -401,6 +421,8 @@ static rl_status ask_ends(struct describing *d)
 {
     rl_status status = RL_OK;
     for (uint32_t i = 0; i < d->client->node_count && status == RL_OK; i++) {
+        if (!leads_any(d->group, d->client->nodes[i].id))
+            continue;
         status = ask_ends_of(d, d->client->nodes[i].id, EARLIEST);
         if (status == RL_OK)
             status = ask_ends_of(d, d->client->nodes[i].id, LATEST);

@@ -21,6 +21,7 @@
 #define FRAME_BYTES_MAX ((size_t)256 << 20)
 #define HEADER_BYTES_MAX 256
 #define ANSWER_SECONDS 30
+#define NO_ANSWER "no answer in 30 s"
 #define METADATA_VERSION 8
 
 /* ---- what went wrong ---- */
@@ -103,12 +104,14 @@ static rl_status node_connect(struct rl_kafka_client *client, struct rl_kafka_no
             close(fd);
     }
     freeaddrinfo(found);
-    return node->fd >= 0 ? RL_OK : node_fail(client, node, strerror(error));
+    if (node->fd >= 0)
+        return RL_OK;
+    return node_fail(client, node, error == EINPROGRESS ? NO_ANSWER : strerror(error));     /* socket(7), SO_SNDTIMEO */
 }
 
 static const char *why(ssize_t got)
 {
-    return got == 0 ? "the broker closed the connection" : errno == EAGAIN ? "no answer in 30 s" : strerror(errno);
+    return got == 0 ? "the broker closed the connection" : errno == EAGAIN ? NO_ANSWER : strerror(errno);
 }
 
 static rl_status send_all(struct rl_kafka_client *client, const struct rl_kafka_node *node, const uint8_t *bytes,
@@ -154,7 +157,10 @@ static rl_status send_request(struct rl_kafka_client *client, const struct rl_ka
     rl_wr_u32(&w, 0);
     rl_request_header_encode(&w, rl_request_header_version(api->key, version), &header);
     api->request.encode(&w, version, request);
-    RL_ASSERT(rl_wr_done(&w) == RL_OK);
+    if (rl_wr_done(&w) != RL_OK) {
+        rl_free(bytes);
+        return rl_kafka_fail(client, 0, "%s cannot be asked: a name in it is too long for Kafka's protocol", api->name);
+    }
     size_t count = rl_wr_bytes(&w);
     struct rl_writer size = rl_wr_of(bytes, 4);
     rl_wr_u32(&size, (uint32_t)(count - 4));
@@ -188,25 +194,24 @@ static struct rl_kafka_node *node_find(struct rl_kafka_client *client, int32_t n
     return node_id == RL_KAFKA_BOOTSTRAP ? &client->bootstrap : NULL;
 }
 
-const void *rl_kafka_ask(struct rl_kafka_client *client, int32_t node_id, int16_t api_key, int16_t version,
-                         const void *request)
+static void node_close(struct rl_kafka_node *node)
 {
-    const struct rl_api_info *api = rl_api_find(api_key);
-    struct rl_kafka_node *node = node_find(client, node_id);
+    if (node->fd >= 0)
+        close(node->fd);
+    node->fd = -1;
+}
+
+/* The response to the request that was sent last; NULL: `failure` says why. */
+static const void *receive_response(struct rl_kafka_client *client, const struct rl_kafka_node *node,
+                                    const struct rl_api_info *api, int16_t version)
+{
     struct rl_response_header header;
     struct rl_slice frame;
-    RL_ASSERT(api != NULL && version >= api->min_version && version <= api->max_version);
-    if (node == NULL) {
-        snprintf(client->failure, sizeof client->failure, "broker %d is not there", node_id);
-        return NULL;
-    }
     void *response = rl_arena_alloc_array(&client->arena, 1, api->response.struct_bytes);
-    if ((node->fd < 0 && node_connect(client, node) != RL_OK) ||
-        send_request(client, node, api, version, request) != RL_OK ||
-        receive_frame(client, node, &frame) != RL_OK)
+    if (receive_frame(client, node, &frame) != RL_OK)
         return NULL;
     struct rl_reader r = rl_rd_of(frame);
-    rl_status status = rl_response_header_decode(&r, rl_response_header_version(api_key, version),
+    rl_status status = rl_response_header_decode(&r, rl_response_header_version(api->key, version),
                                                  &client->arena, &header);
     if (status == RL_OK && header.correlation_id != client->correlation_id)
         status = RL_EMALFORMED;
@@ -214,9 +219,28 @@ const void *rl_kafka_ask(struct rl_kafka_client *client, int32_t node_id, int16_
         status = response == NULL ? RL_ENOMEM : api->response.decode(&r, version, &client->arena, response);
     if (status == RL_OK)
         return response;
-    snprintf(client->failure, sizeof client->failure, "%s:%u: its answer to %s cannot be read: %s", node->host,
-             node->port, api->name, rl_status_text(status));
+    rl_kafka_fail(client, 0, "%s:%u: its answer to %s cannot be read: %s", node->host, node->port, api->name,
+                  rl_status_text(status));
     return NULL;
+}
+
+const void *rl_kafka_ask(struct rl_kafka_client *client, int32_t node_id, int16_t api_key, int16_t version,
+                         const void *request)
+{
+    const struct rl_api_info *api = rl_api_find(api_key);
+    struct rl_kafka_node *node = node_find(client, node_id);
+    const void *response = NULL;
+    RL_ASSERT(api != NULL && version >= api->min_version && version <= api->max_version);
+    if (node == NULL) {
+        rl_kafka_fail(client, 0, "broker %d is not there", node_id);
+        return NULL;
+    }
+    if ((node->fd >= 0 || node_connect(client, node) == RL_OK) &&
+        send_request(client, node, api, version, request) == RL_OK)
+        response = receive_response(client, node, api, version);
+    if (response == NULL)
+        node_close(node);               /* what still comes there answers no later question */
+    return response;
 }
 
 /* ---- life ---- */
@@ -231,8 +255,14 @@ static rl_status learn_nodes(struct rl_kafka_client *client)
     if (response == NULL)
         return RL_EIO;
     client->nodes = rl_arena_alloc_array(&client->arena, (size_t)response->brokers_count, sizeof *client->nodes);
+    if (client->nodes == NULL)
+        return rl_kafka_fail(client, 0, "%s:%u: a cluster of %d brokers is too large", client->bootstrap.host,
+                             client->bootstrap.port, response->brokers_count);
     for (int32_t i = 0; i < response->brokers_count; i++) {
         const struct rl_metadata_response_broker *from = &response->brokers[i];
+        if (from->port < 1 || from->port > UINT16_MAX)
+            return rl_kafka_fail(client, 0, "%s:%u: it says that broker %d listens at port %d", client->bootstrap.host,
+                                 client->bootstrap.port, from->node_id, from->port);
         client->nodes[client->node_count++] = (struct rl_kafka_node){
             .id = from->node_id, .port = (uint16_t)from->port, .fd = -1,
             .host = rl_arena_strndup(&client->arena, (const char *)from->host.data, from->host.bytes) };
@@ -252,10 +282,8 @@ rl_status rl_kafka_open(struct rl_kafka_client *client, const char *address)
 
 void rl_kafka_close(struct rl_kafka_client *client)
 {
-    if (client->bootstrap.fd >= 0)
-        close(client->bootstrap.fd);
+    node_close(&client->bootstrap);
     for (uint32_t i = 0; i < client->node_count; i++)
-        if (client->nodes[i].fd >= 0)
-            close(client->nodes[i].fd);
+        node_close(&client->nodes[i]);
     rl_arena_done(&client->arena);
 }
