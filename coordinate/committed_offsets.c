@@ -30,13 +30,6 @@ void rl_committed_offsets_done(struct rl_committed_offsets *offsets)
     offsets->count = 0;
 }
 
-void rl_committed_offsets_clear(struct rl_committed_offsets *offsets)
-{
-    uint64_t seed = offsets->by_topic.seed;
-    rl_committed_offsets_done(offsets);
-    rl_committed_offsets_init(offsets, seed);
-}
-
 void rl_committed_offsets_remove_topic(struct rl_committed_offsets *offsets, struct rl_offsets_topic *topic)
 {
     offsets->count -= topic->count;

@@ -30,8 +30,6 @@ struct rl_committed_offsets {
 
 void rl_committed_offsets_init(struct rl_committed_offsets *offsets, uint64_t seed);
 void rl_committed_offsets_done(struct rl_committed_offsets *offsets);
-/* Forget all. */
-void rl_committed_offsets_clear(struct rl_committed_offsets *offsets);
 void rl_committed_offsets_remove_topic(struct rl_committed_offsets *offsets, struct rl_offsets_topic *topic);
 /* NULL when there is none. */
 struct rl_offsets_topic *rl_committed_offsets_topic(const struct rl_committed_offsets *offsets,

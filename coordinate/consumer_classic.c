@@ -106,23 +106,33 @@ static enum rl_group_error find_or_add(struct rl_group *group, struct rl_group_j
     return error;
 }
 
-struct join_write {
+struct call_write {
     struct rl_group_write write;
     struct rl_group *group;
-    struct rl_group_join *join;
+    enum rl_group_error *error;         /* the call's */
+    struct rl_group_answer *answer;
 };
 
-static void on_join_written(struct rl_group_write *write, rl_status status)
+static void on_call_written(struct rl_group_write *write, rl_status status)
 {
-    struct join_write *written = RL_CONTAINER_OF(write, struct join_write, write);
+    struct call_write *written = RL_CONTAINER_OF(write, struct call_write, write);
     struct rl_group *group = written->group;
-    if (status != RL_OK) {
-        written->join->error = RL_GROUP_NOT_COORDINATOR;
-        written->join->ret_member_id = written->join->member_id;
-    }
-    written->join->answer.done(&written->join->answer);
-    rl_consumer_group_write_ends(group, status);
+    if (status != RL_OK)
+        *written->error = rl_consumer_write_error(status);
+    written->answer->done(written->answer);
+    rl_consumer_group_write_ends(group);
     rl_free(written);
+}
+
+/* What was added for it, and what was written before, is on stable storage when it is answered. */
+static void answer_when_stored(struct rl_group *group, bool changed, enum rl_group_error *error,
+                               struct rl_group_answer *answer)
+{
+    struct call_write *write = rl_alloc_zero(1, sizeof *write);
+    *write = (struct call_write){ .write = { .done = on_call_written, .applied = changed }, .group = group,
+                                  .error = error, .answer = answer };
+    rl_consumer_group_write_begins(group);
+    group->groups->store->end(group->groups->store, &write->write);
 }
 
 static void fill(struct rl_group_join *join, const struct rl_consumer_member *member)
@@ -134,14 +144,6 @@ static void fill(struct rl_group_join *join, const struct rl_consumer_member *me
     join->ret_protocol_type = rl_slice_of_string("consumer");
     join->ret_leader = rl_slice_of("", 0);      /* the assignment is not made by members */
     join->ret_generation = member->epoch;
-}
-
-static void store_join(struct rl_group *group, struct rl_group_join *join)
-{
-    struct join_write *write = rl_alloc_zero(1, sizeof *write);
-    *write = (struct join_write){ .write = { .done = on_join_written, .applied = true }, .group = group, .join = join };
-    rl_consumer_group_write_begins(group);
-    group->groups->store->end(group->groups->store, &write->write);
 }
 
 static bool same_protocols(const struct rl_consumer_member *member, const struct rl_group_join *join)
@@ -208,11 +210,16 @@ void rl_consumer_group_join(struct rl_group *group, struct rl_group_join *join)
         rl_arena_done(&arena);
         return;
     }
+    const struct rl_consumer_member *old = join->instance_id.data == NULL ? NULL
+                                         : rl_table_find(&group->consumer->by_instance_id, join->instance_id);
+    bool takes_over = old != NULL && !old->is_classic;
     join->error = find_or_add(group, join, &member);
     if (join->error == RL_GROUP_OK) {
         take_join(member, join, &subscription);
         fill(join, member);
-        store_join(group, join);
+        if (takes_over)                 /* perhaps from the last one of the consumer protocol */
+            rl_consumer_group_maybe_downgrade(group, group->consumer->epoch);
+        answer_when_stored(group, true, &join->error, &join->answer);
     } else {
         if (join->error != RL_GROUP_MEMBER_ID_REQUIRED)
             join->ret_member_id = join->member_id;
@@ -271,7 +278,10 @@ void rl_consumer_group_sync(struct rl_group *group, struct rl_group_sync *sync)
     } else if (sync->error == RL_GROUP_REBALANCING) {
         expect_join(member);
     }
-    rl_group_answer(group, &sync->answer);
+    if (sync->error == RL_GROUP_OK && group->writes_in_flight > 0)
+        answer_when_stored(group, false, &sync->error, &sync->answer);
+    else
+        rl_group_answer(group, &sync->answer);
 }
 
 /* ---- Heartbeat, LeaveGroup ---- */

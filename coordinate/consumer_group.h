@@ -130,8 +130,6 @@ struct rl_consumer_heartbeat {
     struct rl_regex_search *search;     /* it waits for; or NULL */
     struct rl_group_write write;
     struct rl_group *group;
-    uint64_t after_write;
-    struct rl_list link;
 };
 /* Answered when what it changed is on stable storage. */
 void rl_groups_consumer_heartbeat(struct rl_groups *groups, struct rl_consumer_heartbeat *call);

@@ -77,15 +77,19 @@ void rl_consumer_group_next_epoch(struct rl_group *group);
 /* A write of nobody's: all that joined is written. */
 void rl_consumer_group_write(struct rl_group *group);
 void rl_consumer_group_write_begins(struct rl_group *group);
-/* The write has come back; calls that waited for it are answered. */
-void rl_consumer_group_write_ends(struct rl_group *group, rl_status status);
+/* The write has come back. */
+void rl_consumer_group_write_ends(struct rl_group *group);
+/* What a call is told whose write came back so. */
+enum rl_group_error rl_consumer_write_error(rl_status status);
 
 /* ---- consumer_migrate.c ---- */
-/* A classic group with members is of this protocol now.  False: *ret_why says why it cannot be. */
-bool rl_consumer_group_upgrade(struct rl_group *group, const char **ret_why);
-/* If only members of the classic protocol are left, the group is a classic one now, and rebalances.
- * Stored, not ended. */
-void rl_consumer_group_maybe_downgrade(struct rl_group *group);
+/* A classic group with members is of this protocol now, which this call may join: nothing keeps it from
+ * that afterwards.  False: *ret_why says why it cannot be.  Stored, not ended. */
+bool rl_consumer_group_upgrade(struct rl_group *group, const struct rl_consumer_heartbeat *call,
+                               const char **ret_why);
+/* If only members of the classic protocol are left, the group is a classic one now, in this generation,
+ * and rebalances.  Stored, not ended. */
+void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generation);
 
 /* ---- consumer_target.c ---- */
 /* Of the topics that members read, as the image has them; 0: of none. */
@@ -103,6 +107,8 @@ bool rl_consumer_member_reconcile(struct rl_consumer_member *member, const struc
 void rl_consumer_member_beat(struct rl_consumer_member *member, const struct rl_consumer_heartbeat *call);
 /* A static member comes back under this id: it takes over everything, the old one is gone. */
 struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member *old, struct rl_slice member_id);
+/* What it tells takes so much in memory. */
+size_t rl_consumer_heartbeat_bytes(const struct rl_consumer_heartbeat *call);
 /* A call that was checked, and whose regular expression, if any, is known or found. */
 void rl_consumer_heartbeat_go_on(struct rl_groups *groups, struct rl_consumer_heartbeat *call);
 

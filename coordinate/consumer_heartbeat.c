@@ -95,16 +95,16 @@ static enum rl_group_error become_consumer_group(struct rl_group *group, struct 
     const char *why;
     bool was_stored = group->generation > 0;
     if (group->state != RL_GROUP_EMPTY) {
-        if (rl_consumer_group_upgrade(group, &why))
+        if (rl_consumer_group_upgrade(group, call, &why))
             return RL_GROUP_OK;
         return say(call, RL_GROUP_ID_NOT_FOUND, "Cannot upgrade classic group %.*s to consumer group because %s.",
                    TEXT(group->id), why);
     }
     rl_group_clear_classic(group);
     rl_consumer_group_begin(group);
-    if (was_stored) {                   /* first what it is, then what it is no more: so it keeps its offsets */
-        rl_consumer_store_epoch(group);
+    if (was_stored) {
         rl_group_store_classic_tombstone(group);
+        rl_consumer_store_epoch(group);
     }
     return RL_GROUP_OK;
 }
@@ -115,17 +115,22 @@ void rl_consumer_group_become_classic(struct rl_group *group)
     rl_consumer_group_end(group);
     if (!was_stored)
         return;
-    rl_group_store(group);
     rl_consumer_group_store_tombstone(group);
+    rl_group_store(group);
+    rl_consumer_group_write(group);
+}
+
+size_t rl_consumer_heartbeat_bytes(const struct rl_consumer_heartbeat *call)
+{
+    return call->member_id.bytes + call->instance_id.bytes + call->rack_id.bytes + call->client_id.bytes +
+           call->regex.bytes + rl_consumer_names_bytes(call->topics, call->topic_count);
 }
 
 /* Is there room for what it tells? */
 static bool has_room(const struct rl_group *group, const struct rl_consumer_heartbeat *call)
 {
-    size_t bytes = call->member_id.bytes + call->instance_id.bytes + call->rack_id.bytes + call->client_id.bytes +
-                   call->regex.bytes + rl_consumer_names_bytes(call->topics, call->topic_count);
     bool tells = call->topics_told || call->regex.bytes > 0 || call->rack_id.bytes > 0 || call->member_epoch == 0;
-    return !tells || rl_consumer_group_has_room(group, call->member_id, bytes);
+    return !tells || rl_consumer_group_has_room(group, call->member_id, rl_consumer_heartbeat_bytes(call));
 }
 
 static enum rl_group_error find_group(struct rl_groups *groups, struct rl_consumer_heartbeat *call,
@@ -372,25 +377,21 @@ static void on_written(struct rl_group_write *write, rl_status status)
     struct rl_consumer_heartbeat *call = RL_CONTAINER_OF(write, struct rl_consumer_heartbeat, write);
     struct rl_group *group = call->group;
     if (status != RL_OK)
-        call->error = status == RL_ENOTLEADER || status == RL_ESTOPPING || status == RL_EIO
-                    ? RL_GROUP_NOT_COORDINATOR : RL_GROUP_NOT_AVAILABLE;
+        call->error = rl_consumer_write_error(status);
     call->answer.done(&call->answer);
-    rl_consumer_group_write_ends(group, status);
+    rl_consumer_group_write_ends(group);
 }
 
 static void answer_when_stored(struct rl_group *group, struct rl_consumer_heartbeat *call, bool changed)
 {
     call->group = group;
-    if (changed) {
-        call->write = (struct rl_group_write){ .done = on_written, .applied = true };
-        rl_consumer_group_write_begins(group);
-        group->groups->store->end(group->groups->store, &call->write);
-    } else if (group->writes_in_flight > 0) {
-        call->after_write = group->writes_begun;
-        rl_list_push_back(&group->waiting, &call->link);
-    } else {
+    if (!changed && group->writes_in_flight == 0) {
         rl_group_answer(group, &call->answer);
+        return;
     }
+    call->write = (struct rl_group_write){ .done = on_written, .applied = changed };
+    rl_consumer_group_write_begins(group);      /* without records it waits for those before it */
+    group->groups->store->end(group->groups->store, &call->write);
 }
 
 static void tell_member(struct rl_consumer_heartbeat *call, struct rl_slice member_id, int32_t epoch)
@@ -479,7 +480,7 @@ static void leave(struct rl_group *group, struct rl_consumer_heartbeat *call)
         leave_to_come_back(member);
     else
         rl_consumer_group_fence(member, "it leaves");
-    rl_consumer_group_maybe_downgrade(group);
+    rl_consumer_group_maybe_downgrade(group, group->consumer->epoch - 1);
     answer_when_stored(group, call, true);
 }
 

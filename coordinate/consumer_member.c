@@ -17,37 +17,19 @@
 void rl_consumer_group_write_begins(struct rl_group *group)
 {
     group->writes_in_flight++;
-    group->writes_begun++;
     rl_group_hold(group);
 }
 
-static enum rl_group_error write_error(rl_status status)
+enum rl_group_error rl_consumer_write_error(rl_status status)
 {
     return status == RL_OK                                ? RL_GROUP_OK
          : status == RL_ENOTLEADER || status == RL_ESTOPPING || status == RL_EIO ? RL_GROUP_NOT_COORDINATOR
                                                           : RL_GROUP_NOT_AVAILABLE;
 }
 
-static void answer_waiting(struct rl_group *group, rl_status status)
+void rl_consumer_group_write_ends(struct rl_group *group)
 {
-    for (struct rl_list *node; (node = rl_list_first(&group->waiting)) != NULL;) {
-        struct rl_consumer_heartbeat *call = RL_LIST_ENTRY(node, struct rl_consumer_heartbeat, link);
-        if (call->after_write > group->writes_done)
-            return;
-        rl_list_remove(node);
-        if (status != RL_OK)
-            call->error = write_error(status);
-        rl_group_answer(group, &call->answer);
-    }
-}
-
-void rl_consumer_group_write_ends(struct rl_group *group, rl_status status)
-{
-    if (group->groups != NULL) {
-        group->writes_in_flight--;
-        group->writes_done++;
-        answer_waiting(group, status);
-    }
+    group->writes_in_flight--;
     rl_group_release(group);
 }
 
@@ -59,7 +41,8 @@ struct own_write {
 static void on_own_written(struct rl_group_write *write, rl_status status)
 {
     struct own_write *own = RL_CONTAINER_OF(write, struct own_write, write);
-    rl_consumer_group_write_ends(own->group, status);
+    (void)status;                       /* failed: everything is read again */
+    rl_consumer_group_write_ends(own->group);
     rl_free(own);
 }
 
@@ -102,7 +85,7 @@ static void on_session_expired(struct rl_timer *timer)
     struct rl_consumer_member *member = timer->arg;
     struct rl_group *group = member->group;
     rl_consumer_group_fence(member, "its session timed out");
-    rl_consumer_group_maybe_downgrade(group);
+    rl_consumer_group_maybe_downgrade(group, group->consumer->epoch - 1);
     rl_consumer_group_write(group);
 }
 
@@ -112,7 +95,7 @@ static void on_rebalance_expired(struct rl_timer *timer)
     struct rl_group *group = member->group;
     rl_consumer_group_fence(member, member->is_classic ? "it did not join or sync within its rebalance timeout"
                                     : "it did not give up its partitions within its rebalance timeout");
-    rl_consumer_group_maybe_downgrade(group);
+    rl_consumer_group_maybe_downgrade(group, group->consumer->epoch - 1);
     rl_consumer_group_write(group);
 }
 

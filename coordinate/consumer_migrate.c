@@ -4,8 +4,10 @@
  * they have, their generation the epoch; those who waited are told to join again.
  * Down: the last member of the consumer protocol is gone.  What the others have is what they were
  * assigned, the epoch the generation, and the group rebalances.
- * The records of what it is come before the tombstones of what it was, so that a start keeps its offsets.
- * Failures: metadata or assignments that are not consumers' leave the group as it is.
+ * The tombstones of what it was come before the records of what it is, all in one write: a start finds
+ * the one or the other whole.  Offsets are not concerned.
+ * Failures: metadata or assignments that are not consumers', and more than one write holds, leave the
+ * group as it is.
  * Source: KIP-848, group.consumer.migration.policy. */
 #include "coordinate/consumer_group_internal.h"
 #include "coordinate/consumer_protocol.h"
@@ -62,6 +64,12 @@ static void copy_protocols(struct mover *m, const struct rl_group_protocol *prot
 
 /* ---- up ---- */
 
+/* What a member's records take at most, beside what it tells. */
+static size_t record_bytes(const struct rl_group *group, size_t id_bytes, const struct rl_partition_set *assigned)
+{
+    return 3 * (group->id.bytes + id_bytes + 64) + assigned->count * (size_t)320;     /* a topic for each */
+}
+
 /* *bytes is what all of them tell so far: names in metadata are small, and in memory they are not. */
 static bool read_classic(struct mover *m, const struct rl_group *group, const struct rl_group_member *member,
                          size_t *bytes)
@@ -77,8 +85,11 @@ static bool read_classic(struct mover *m, const struct rl_group *group, const st
     rl_arena_init(&arena, 4096, metadata.bytes * sizeof(struct rl_slice) + 4096);
     bool good = rl_consumer_subscription_read(metadata, image, &arena, &subscription) == RL_OK;
     if (good) {
-        *bytes += rl_consumer_names_bytes(subscription.topics, subscription.topic_count);
-        subscription.topic_count = *bytes <= RL_CONSUMER_MEMBER_BYTES_MAX ? subscription.topic_count : 0;
+        *bytes += sizeof(struct rl_consumer_member) + m->id.bytes + m->instance_id.bytes + m->client_id.bytes +
+                  m->client_host.bytes + subscription.rack_id.bytes +
+                  rl_group_protocol_bytes(m->protocols, m->protocol_count) +
+                  rl_consumer_names_bytes(subscription.topics, subscription.topic_count);
+        subscription.topic_count = *bytes <= RL_GROUP_WRITE_BYTES_MAX ? subscription.topic_count : 0;
         m->rack_id = rl_owned_copy(subscription.rack_id);
         m->topics = rl_alloc_zero(subscription.topic_count + 1, sizeof *m->topics);
         m->topic_count = subscription.topic_count;
@@ -86,6 +97,7 @@ static bool read_classic(struct mover *m, const struct rl_group *group, const st
             m->topics[i] = rl_owned_copy(subscription.topics[i]);
         rl_partition_set_done(&subscription.owned);
         good = rl_consumer_assignment_read(member->assignment, image, &m->assigned) == RL_OK;
+        *bytes += record_bytes(group, m->id.bytes, &m->assigned);
     }
     rl_arena_done(&arena);
     return good;
@@ -115,28 +127,39 @@ static void move_up(struct rl_group *group, struct mover *m)
     rl_consumer_member_start_session(member);
 }
 
-static const char *why_not(const struct rl_group *group)
+/* Both ids belong to somebody, and not to the same member. */
+static bool is_two_members(const struct rl_group *group, const struct rl_consumer_heartbeat *call)
+{
+    const struct rl_group_member *member = rl_group_find_member(group, call->member_id);
+    const struct rl_group_member *instance = call->instance_id.data == NULL ? NULL
+                                           : rl_table_find(&group->by_instance_id, call->instance_id);
+    return member != NULL && instance != NULL && member != instance;
+}
+
+static const char *why_not(const struct rl_group *group, const struct rl_consumer_heartbeat *call)
 {
     const struct rl_group_limits *limits = group->groups->limits;
     return !limits->can_upgrade                     ? "an online upgrade is disabled"
          : !rl_group_uses_consumer_protocol(group) ? "the group does not use the consumer embedded protocol"
          : rl_table_count(&group->by_member_id) >= (uint32_t)limits->consumer_size_max
                                                     ? "the group exceeds the consumer group maximum size"
+         : is_two_members(group, call)              ? "the member id and the instance id are of two of its members"
                                                     : NULL;
 }
 
-bool rl_consumer_group_upgrade(struct rl_group *group, const char **ret_why)
+bool rl_consumer_group_upgrade(struct rl_group *group, const struct rl_consumer_heartbeat *call,
+                               const char **ret_why)
 {
     uint32_t count = rl_table_count(&group->by_member_id), read = 0;
     int32_t generation = RL_MAX(group->generation, 1);
-    size_t bytes = 0;
+    size_t bytes = rl_consumer_heartbeat_bytes(call);
     bool good = true;
-    if ((*ret_why = why_not(group)) != NULL)
+    if ((*ret_why = why_not(group, call)) != NULL)
         return false;
     struct mover *movers = rl_alloc_zero(count + 1, sizeof *movers);
     RL_LIST_EACH(node, &group->members)
         good &= read_classic(&movers[read++], group, RL_LIST_ENTRY(node, struct rl_group_member, link), &bytes);
-    if (!good || bytes > RL_CONSUMER_MEMBER_BYTES_MAX) {
+    if (!good || bytes > RL_GROUP_WRITE_BYTES_MAX) {
         *ret_why = good ? "its members tell too much" : "the embedded consumer protocol is malformed";
         movers_done(movers, count);
         return false;
@@ -147,11 +170,11 @@ bool rl_consumer_group_upgrade(struct rl_group *group, const char **ret_why)
     rl_group_clear_classic(group);
     rl_consumer_group_begin(group);
     group->consumer->epoch = group->consumer->assignment_epoch = generation;
+    group->consumer->is_stored = true;
     for (uint32_t i = 0; i < count; i++)
         move_up(group, &movers[i]);
-    rl_consumer_store_epoch(group);
-    rl_consumer_group_store(group);
     rl_group_store_classic_tombstone(group);
+    rl_consumer_group_store(group);
     movers_done(movers, count);
     return true;
 }
@@ -192,12 +215,22 @@ static void move_down(struct rl_group *group, const struct mover *m)
     rl_group_start_session(member, member->session_timeout_ms);
 }
 
-void rl_consumer_group_maybe_downgrade(struct rl_group *group)
+/* One write holds its tombstones and what it is then. */
+static bool fits_one_write(const struct rl_group *group)
+{
+    size_t bytes = group->consumer->member_bytes;
+    RL_LIST_EACH(node, &group->consumer->members) {
+        const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
+        bytes += record_bytes(group, member->id.bytes, &member->assigned);
+    }
+    return bytes <= RL_GROUP_WRITE_BYTES_MAX;
+}
+
+void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generation)
 {
     uint32_t count = rl_table_count(&group->consumer->by_member_id), read = 0;
-    int32_t epoch = group->consumer->epoch;
     if (!group->groups->limits->can_downgrade || !only_classic_members(group) ||
-        count > (uint32_t)group->groups->limits->size_max)
+        count > (uint32_t)group->groups->limits->size_max || !fits_one_write(group))
         return;
     struct mover *movers = rl_alloc_zero(count + 1, sizeof *movers);
     RL_LIST_EACH(node, &group->consumer->members) {
@@ -208,13 +241,13 @@ void rl_consumer_group_maybe_downgrade(struct rl_group *group)
     rl_consumer_group_end(group);
     for (uint32_t i = 0; i < count; i++)
         move_down(group, &movers[i]);
-    group->generation = RL_MAX(epoch - 1, 1);           /* the one that they are in: who left began another */
+    group->generation = RL_MAX(generation, 1);
     rl_owned_set(&group->protocol, rl_group_vote(group));
     group->state = group->previous_state = RL_GROUP_STABLE;     /* as if it was loaded so */
     group->state_ms = group->groups->shard->wall_ms;
     rl_group_learn_subscriptions(group);
-    rl_group_store(group);
     rl_consumer_group_store_tombstone(group);
+    rl_group_store(group);
     movers_done(movers, count);
     rl_group_rebalance(group, "its last member of the consumer protocol is gone");
 }

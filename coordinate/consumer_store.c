@@ -280,7 +280,6 @@ static void restore_tombstone(struct rl_group *group, const struct rl_consumer_g
             rl_consumer_group_remove(member);
     } else if (record->kind == RL_CONSUMER_GROUP_RECORD_METADATA) {
         rl_consumer_group_end(group);
-        rl_committed_offsets_clear(&group->offsets);
     }
 }
 

@@ -61,7 +61,7 @@ struct rl_group *rl_groups_find_or_create(struct rl_groups *groups, struct rl_sl
     group->state_ms = groups->shard->wall_ms;
     group->forget_round = groups->forget_round;
     rl_list_init(&group->members);
-    rl_list_init(&group->waiting);
+    rl_list_init(&group->commits);
     uint64_t seed = groups->by_id.seed;
     rl_table_init(&group->by_member_id, seed);
     rl_table_init(&group->by_instance_id, seed);
@@ -108,11 +108,6 @@ static void group_clear(struct rl_group *group, enum rl_group_error error)
     for (struct rl_list *node; (node = rl_list_first(&group->members)) != NULL;)
         rl_group_remove_member(RL_LIST_ENTRY(node, struct rl_group_member, link), error);
     rl_consumer_group_end(group);
-    for (struct rl_list *node; (node = rl_list_pop_front(&group->waiting)) != NULL;) {
-        struct rl_consumer_heartbeat *call = RL_LIST_ENTRY(node, struct rl_consumer_heartbeat, link);
-        call->error = error;
-        rl_group_answer(group, &call->answer);
-    }
     remove_all_pending(group);
     rl_group_forget_subscriptions(group);
     rl_committed_offsets_done(&group->offsets);

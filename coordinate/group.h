@@ -47,6 +47,9 @@ struct rl_group_write {
     struct rl_list link;                /* the store's */
 };
 
+/* Of records: a write up to this is stored whole, or not at all. */
+#define RL_GROUP_WRITE_BYTES_MAX ((size_t)64 << 20)
+
 /* offsets_log.c, or a test. */
 struct rl_group_store {
     /* A record of the next write; value.data NULL: a tombstone.  Bytes are copied. */
@@ -133,8 +136,7 @@ struct rl_group {
     struct rl_consumer_group *consumer; /* consumer_group.h: it is of that protocol; then EMPTY, without members */
     struct rl_committed_offsets offsets;
     uint32_t writes_in_flight;          /* of the consumer protocol */
-    uint64_t writes_begun, writes_done;
-    struct rl_list waiting;             /* its calls that changed nothing, for writes before them */
+    struct rl_list commits;             /* struct rl_offset_commit, on their way */
     uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
     uint32_t removals;                  /* of offsets, since it was made */
     uint32_t forget_round;              /* forget_topics.c: what it has forgotten */

@@ -104,6 +104,7 @@ static void on_commit_stored(struct rl_group_write *write, rl_status status)
 {
     struct rl_offset_commit *commit = RL_CONTAINER_OF(write, struct rl_offset_commit, write);
     struct rl_group *group = commit->group;
+    rl_list_remove(&commit->link);
     for (uint32_t i = 0; i < commit->partition_count; i++) {
         struct rl_offset_commit_partition *partition = &commit->partitions[i];
         if (!is_stored(partition))
@@ -175,6 +176,7 @@ static void store_commit(struct rl_group *group, struct rl_offset_commit *commit
     }
     commit->group = group;
     commit->removals = group->removals;
+    rl_list_push_back(&group->commits, &commit->link);
     commit->write = (struct rl_group_write){ .done = on_commit_stored };
     rl_group_hold(group);
     group->groups->store->end(group->groups->store, &commit->write);
@@ -331,8 +333,20 @@ void rl_group_remove_offset(struct rl_group *group, struct rl_slice topic, int32
     rl_committed_offsets_remove(&group->offsets, topic, partition);
 }
 
+/* Commits on their way stand before this in the log, and may be of partitions that nothing knows yet. */
+static void add_tombstones_of_commits(struct rl_group *group)
+{
+    RL_LIST_EACH(node, &group->commits) {
+        const struct rl_offset_commit *commit = RL_LIST_ENTRY(node, struct rl_offset_commit, link);
+        for (uint32_t i = 0; i < commit->partition_count; i++)
+            if (is_stored(&commit->partitions[i]) && commit->partitions[i].is_first)
+                add_tombstone(group, commit->partitions[i].topic, commit->partitions[i].partition);
+    }
+}
+
 void rl_group_remove(struct rl_group *group)
 {
+    add_tombstones_of_commits(group);
     RL_LIST_EACH(node, &group->offsets.topics) {
         const struct rl_offsets_topic *topic = RL_LIST_ENTRY(node, struct rl_offsets_topic, link);
         for (uint32_t i = 0; i < topic->count; i++)

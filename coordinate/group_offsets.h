@@ -30,6 +30,7 @@ struct rl_offset_commit {
     struct rl_group_write write;        /* coordinate/ only, from here */
     struct rl_group *group;
     uint32_t removals;                  /* of the group, when it began */
+    struct rl_list link;
 };
 void rl_groups_commit_offsets(struct rl_groups *groups, struct rl_offset_commit *commit);
 

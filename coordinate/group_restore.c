@@ -26,9 +26,7 @@ rl_status rl_groups_restore_record(struct rl_groups *groups, struct rl_slice key
         return RL_OK;
     if (record.kind == RL_GROUP_RECORD_OFFSET) {
         apply_offset(group, &record);
-    } else if (!record.tombstone || group->consumer == NULL) {  /* else it changed its protocol, and keeps its offsets */
-        if (record.tombstone)           /* it is written behind those of its offsets, and behind all it knew of */
-            rl_committed_offsets_clear(&group->offsets);
+    } else if (!record.tombstone || group->consumer == NULL) {  /* else it is of the other protocol already */
         status = rl_group_restore(group, record.tombstone ? NULL : &record.value);
     }
     rl_group_drop_if_unused(group);

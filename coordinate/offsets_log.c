@@ -5,7 +5,7 @@
 #include "core/memory.h"
 #include "replicate/replica_manager.h"
 
-/* A batch is closed when it has reached this; a record of its own size may follow. */
+/* A batch is closed when it has reached this, and no write is halfway through it. */
 #define BATCH_BYTES ((size_t)512 << 10)
 
 struct offsets_append {
@@ -33,14 +33,20 @@ static void seal(struct rl_offsets_log *log)
     append->log = log;
     append->buffer = rl_batch_writer_finish(&log->batch, log->shard->index, &append->batch);
     rl_list_push_back(&log->sealed, &append->link);
+    log->write_bytes = 0;
+    if (append->batch.size_bytes > 2 * BATCH_BYTES)
+        rl_batch_writer_done(&log->batch);      /* so large a one is rare */
 }
 
 static void store_add(struct rl_group_store *store, struct rl_slice key, struct rl_slice value)
 {
     struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
-    if (rl_batch_writer_bytes(&log->batch) >= BATCH_BYTES)
+    bool is_full = log->write_bytes == 0 ? rl_batch_writer_bytes(&log->batch) >= BATCH_BYTES
+                                         : log->write_bytes >= RL_GROUP_WRITE_BYTES_MAX;
+    if (is_full)
         seal(log);
     rl_batch_writer_add(&log->batch, log->shard->wall_ms, key, value);
+    log->write_bytes += key.bytes + value.bytes;
     log->added_bytes += key.bytes + value.bytes;
     mark_dirty(log);
 }
@@ -49,6 +55,7 @@ static void store_end(struct rl_group_store *store, struct rl_group_write *write
 {
     struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
     rl_list_push_back(&log->writes, &write->link);
+    log->write_bytes = 0;
     mark_dirty(log);
 }
 

@@ -1,7 +1,9 @@
 /* coordinate/offsets_log.h — the store of one partition of __consumer_offsets: records to batches.
  *
  * Everything that groups and commits write in one turn of the shard becomes one batch (more when it is
- * large), appended with acks=all at the end of the turn; when it is on stable storage all its writes are done, in order.
+ * large), appended with acks=all at the end of the turn; when it is on stable storage all its writes are
+ * done, in order.  One write is in one batch, which a killed process leaves whole or not at all; only one
+ * beyond RL_GROUP_WRITE_BYTES_MAX is several.
  * A batch that cannot be appended, or is lost later, fails its writes and tells `failed`. */
 #ifndef RL_COORDINATE_OFFSETS_LOG_H
 #define RL_COORDINATE_OFFSETS_LOG_H
@@ -15,6 +17,7 @@ struct rl_offsets_log {
     struct rl_uuid topic_id;
     int32_t partition;
     struct rl_batch_writer batch;     /* of this turn */
+    size_t write_bytes;                 /* of records whose write has not ended */
     struct rl_list writes;              /* done when that batch is */
     struct rl_list sealed;              /* full batches of this turn, in order */
     struct rl_list appends;             /* on their way */

@@ -321,11 +321,11 @@ static void on_refused_becomes_leader(struct rl_offsets_log *log, rl_status stat
     log->topic_id = rig.topic.id;       /* the next batch would be taken */
 }
 
-/* A write of two batches, of which the first is refused: the second must not be stored alone. */
+/* The second write stands in a batch of its own, and saw what the first did. */
 Test(coordinator, a_refused_batch_takes_later_ones_with_it)
 {
     static char large[600 << 10];
-    struct chained write = { .write = { .done = on_chained } };
+    struct chained first = { .write = { .done = on_chained } }, write = { .write = { .done = on_chained } };
     struct rl_list dirty;
     rig_start();
     int64_t before = rl_log_end_offset(rl_replica_manager_find(rig.shard, rig.topic.id, 0)->log);
@@ -333,12 +333,48 @@ Test(coordinator, a_refused_batch_takes_later_ones_with_it)
     rl_offsets_log_init(&alone, rig.shard, (struct rl_uuid){ { 77 } }, 0, &dirty, on_alone_failed,
                         on_refused_becomes_leader);
     alone.store.add(&alone.store, text("key"), rl_slice_of(large, sizeof large));
+    alone.store.end(&alone.store, &first.write);
     alone.store.add(&alone.store, text("key"), text("value"));
     alone.store.end(&alone.store, &write.write);
     rl_offsets_log_flush(&alone);
     settle();
+    cr_assert(first.done && first.status == RL_ENOTLEADER);
     cr_assert(write.done && write.status == RL_ENOTLEADER);
     cr_assert_eq(rl_log_end_offset(rl_replica_manager_find(rig.shard, rig.topic.id, 0)->log), before);
+    rl_offsets_log_done(&alone);
+    rig_stop();
+}
+
+static int batches_stored;
+
+static void on_batch_stored(struct rl_offsets_log *log, rl_status status, size_t bytes, int64_t end_offset)
+{
+    (void)log;
+    (void)bytes;
+    (void)end_offset;
+    cr_assert_eq(status, RL_OK);
+    batches_stored++;
+}
+
+/* A killed broker leaves a batch whole or not at all, and so it does a write. */
+Test(coordinator, a_write_is_one_batch)
+{
+    static char large[200 << 10];
+    struct chained writes[2] = { { .write = { .done = on_chained } }, { .write = { .done = on_chained } } };
+    struct rl_list dirty;
+    rig_start();
+    rl_list_init(&dirty);
+    rl_offsets_log_init(&alone, rig.shard, rig.topic.id, 0, &dirty, on_alone_failed, on_batch_stored);
+    for (int w = 0; w < 2; w++) {
+        for (int i = 0; i < 10; i++)
+            alone.store.add(&alone.store, text("key"), rl_slice_of(large, sizeof large));
+        alone.store.end(&alone.store, &writes[w].write);
+    }
+    rl_offsets_log_flush(&alone);
+    settle();
+    cr_assert(writes[0].done && writes[0].status == RL_OK);
+    cr_assert(writes[1].done && writes[1].status == RL_OK);
+    cr_assert_eq(batches_stored, 2);
     rl_offsets_log_done(&alone);
     rig_stop();
 }
@@ -643,7 +679,7 @@ Test(coordinator, a_commit_that_is_too_large)
     rl_groups_commit_offsets(groups_of("g"), &c.call);
     settle();
     cr_assert_eq(c.call.error, RL_GROUP_COMMIT_TOO_LARGE);
-    c.call.partition_count = 50000;     /* several batches */
+    c.call.partition_count = 50000;     /* a batch of some megabytes */
     c.call.error = RL_GROUP_OK;
     c.answered = false;
     rl_groups_commit_offsets(groups_of("g"), &c.call);
