@@ -5,6 +5,7 @@
 #include "mem_world.h"
 
 #define MEM_FAULTS_MAX 16
+#define MEM_NAME_BYTES 256
 
 struct mem_node;
 
@@ -78,6 +79,11 @@ void mem_bytes_resize(struct mem_bytes *bytes, size_t size);
 /* No name, no reference yet. */
 struct mem_node *mem_node_create(struct mem_disk *disk, bool directory);
 void mem_node_unref(struct mem_disk *disk, struct mem_node *node);
+/* What programs see becomes what the device has. */
+void mem_node_drop_cache(struct mem_disk *disk, struct mem_node *node);
+
+/* ---- mem_names.c ---- */
+
 /* NULL: not there. */
 struct mem_entry *mem_names_find(const struct mem_names *names, const char *name);
 struct mem_entry *mem_names_find_same(const struct mem_names *names, const struct mem_name *name);
@@ -85,9 +91,15 @@ void mem_names_add(struct mem_names *names, const char *name, struct mem_node *n
 void mem_names_add_entry(struct mem_names *names, const struct mem_entry *entry);
 /* The same names of the same nodes, in the same order, as far as `from` goes; how many are. */
 uint32_t mem_names_common(const struct mem_names *a, const struct mem_names *b);
-/* What programs see becomes what the device has. */
-void mem_node_drop_cache(struct mem_disk *disk, struct mem_node *node);
+void mem_names_remove(struct mem_disk *disk, struct mem_names *names, struct mem_entry *entry);
 void mem_names_clear(struct mem_disk *disk, struct mem_names *names);
 void mem_names_copy(struct mem_disk *disk, struct mem_names *to, const struct mem_names *from);
+
+/* By the names that programs see.  The directory that holds the last name of path, and that name, of up to
+ * MEM_NAME_BYTES ("" for the root itself). */
+rl_status mem_path_parent(struct mem_disk *disk, const char *path, struct mem_node **ret_parent, char *ret_name);
+/* RL_ENOTFOUND; RL_EINVAL: a file where a directory should be. */
+rl_status mem_path_find(struct mem_disk *disk, const char *path, struct mem_node **ret_node);
+rl_status mem_path_directory(struct mem_disk *disk, const char *path, struct mem_node **ret_node);
 
 #endif
