@@ -4,6 +4,7 @@ import time
 
 import frames
 from cases import Attack, MIB, resident
+from frames import uvarint
 from group_members import SchemaClient
 from harness import case, expect, expect_equal, new_topic
 
@@ -240,15 +241,6 @@ def asked_again_and_again(broker):
 
 
 # ---- what is said of groups
-
-def uvarint(value):
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
 
 def compact(text):
     return uvarint(len(text) + 1) + text.encode()

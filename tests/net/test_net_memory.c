@@ -83,17 +83,25 @@ Test(net_memory, who_waits_for_memory_goes_on_when_it_returns, .fini = stop)
     bytes_free(&small);
 }
 
-Test(net_memory, who_stalls_while_others_wait_is_closed, .fini = stop)
+/* A frame of so many bytes, of which the first MiB has come: more than the budget, nobody else may do that. */
+static struct client begin_large(struct bytes *out, size_t frame_bytes)
 {
     struct rl_net_options options = fixture_options();
-    struct bytes out = { 0 };
 
     options.request_bytes_max = MIB;
     fixture_start(&f, 1, &options);
-    bytes_frame(&out, 'e', 2 * MIB, 1);
-    struct client staller = client_open(&f), waiter = client_open(&f);
-    client_write(&staller, out.data, MIB);      /* more than the budget: nobody else may do that */
+    bytes_frame(out, 'e', frame_bytes, 1);
+    struct client client = client_open(&f);
+    client_write(&client, out->data, MIB);
     fixture_run(&f);
+    return client;
+}
+
+Test(net_memory, who_stalls_while_others_wait_is_closed, .fini = stop)
+{
+    struct bytes out = { 0 };
+    struct client staller = begin_large(&out, 2 * MIB), waiter = client_open(&f);
+
     fixture_advance(&f, 60 * SECOND_NS);
     cr_assert(client_read(&staller));   /* nobody waits: it may take its time */
     size_t at = client_write_some(&waiter, out.data, out.count);
@@ -112,16 +120,10 @@ Test(net_memory, who_stalls_while_others_wait_is_closed, .fini = stop)
 /* Some bytes now and then keep a frame from being called stalled, unless others wait. */
 Test(net_memory, who_dribbles_while_others_wait_is_closed, .fini = stop)
 {
-    struct rl_net_options options = fixture_options();
     struct bytes out = { 0 };
-
-    options.request_bytes_max = MIB;
-    fixture_start(&f, 1, &options);
-    bytes_frame(&out, 'e', 8 * MIB, 1);
-    struct client dribbler = client_open(&f), waiter = client_open(&f);
+    struct client dribbler = begin_large(&out, 8 * MIB), waiter = client_open(&f);
     size_t sent = MIB;
-    client_write(&dribbler, out.data, sent);
-    fixture_run(&f);
+
     for (int i = 0; i < 60; i++, sent += 1000) {
         client_write(&dribbler, out.data + sent, 1000);
         fixture_advance(&f, SECOND_NS);
@@ -143,16 +145,10 @@ Test(net_memory, who_dribbles_while_others_wait_is_closed, .fini = stop)
 /* One that is slow and steady is served, though others wait. */
 Test(net_memory, who_is_slow_while_others_wait_is_served, .fini = stop)
 {
-    struct rl_net_options options = fixture_options();
     struct bytes out = { 0 };
-
-    options.request_bytes_max = MIB;
-    fixture_start(&f, 1, &options);
-    bytes_frame(&out, 'e', 8 * MIB, 1);
-    struct client slow = client_open(&f), waiter = client_open(&f);
+    struct client slow = begin_large(&out, 8 * MIB), waiter = client_open(&f);
     size_t sent = MIB;
-    client_write(&slow, out.data, sent);
-    fixture_run(&f);
+
     (void)client_write_some(&waiter, out.data, out.count);
     while (sent < out.count) {
         size_t piece = RL_MIN(out.count - sent, MIB / 16);
