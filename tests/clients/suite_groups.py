@@ -207,19 +207,21 @@ def alone(broker, topic, *which):
                                                *which, "-f", "record %p %o %s\\n"])
 
 
-@case("groups", "one topic: a group of every library, two more groups, single consumers; each sees every record",
-      timeout=150)
+@case("groups", "one topic: a group of every library, two more, two by the consumer protocol, single consumers; each sees "
+                "every record", timeout=150)
 def mixed(broker):
     group = Group(broker, "mixed", None, partitions=len(EVERYBODY))
+    others = [(java(CURRENT), {}), (node("kafkajs_member.js"), {}),
+              (java(CURRENT), {"assignor": "uniform"}), (python(current), {"assignor": "range"})]
     beside = [Group(broker, "beside", command, topic=group.topic, partitions=group.partitions)
-              for command in (java(CURRENT), node("kafkajs_member.js"))]
+              for command, _ in others]
     single = [alone(broker, group.topic), alone(broker, group.topic, "-p", "3")]
     try:
         for command, options in EVERYBODY:
             group.command = command
             group.start(**options)
-        for other in beside:
-            other.start()
+        for other, (_, options) in zip(beside, others):
+            other.start(**options)
         group.wait_for_owners(*group.members)
         for other in beside:
             other.wait_for_owners(*other.members)
