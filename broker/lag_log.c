@@ -7,6 +7,7 @@
 #include "coordinate/group_lag.h"
 #include "coordinate/owned.h"
 #include "core/logger.h"
+#include <stdio.h>
 
 #define NS_PER_MS ((int64_t)1000000)
 #define INTERVAL_MS_MAX ((int64_t)366 * 86400 * 1000)
@@ -19,18 +20,24 @@ struct rl_lag_log {
     bool walking;
     /* the group whose rows come just now */
     struct rl_slice group_id;           /* owned; null: none yet */
-    int64_t records, unread_ms_max;
+    int64_t records, unread_ms_max;     /* -1: none is known */
     uint32_t partitions, behind;
 };
 
 static void tell_group(struct rl_lag_log *log)
 {
+    char since[64];
+    if (log->unread_ms_max >= 0)
+        snprintf(since, sizeof since, "%.1f s ago", (double)log->unread_ms_max / 1000);
+    else
+        snprintf(since, sizeof since, "at a time that is not known");
     if (log->group_id.data != NULL && log->behind > 0)
         RL_INFO("lag", "group %.*s is %lld records behind in %u of %u partitions; the oldest unread one was "
-                "appended %.1f s ago", (int)log->group_id.bytes, (const char *)log->group_id.data,
-                (long long)log->records, log->behind, log->partitions, (double)log->unread_ms_max / 1000);
+                "appended %s", (int)log->group_id.bytes, (const char *)log->group_id.data,
+                (long long)log->records, log->behind, log->partitions, since);
     rl_owned_free(&log->group_id);
-    log->records = log->unread_ms_max = 0;
+    log->records = 0;
+    log->unread_ms_max = -1;
     log->partitions = log->behind = 0;
 }
 
@@ -83,6 +90,7 @@ struct rl_lag_log *rl_lag_log_start(struct rl_shard *shard, int64_t interval_ms)
         return NULL;
     struct rl_lag_log *log = rl_alloc_zero(1, sizeof *log);
     log->shard = shard;
+    log->unread_ms_max = -1;
     log->interval_ns = RL_MIN(interval_ms, INTERVAL_MS_MAX) * NS_PER_MS;
     log->timer = (struct rl_timer){ .done = on_timer, .arg = log };
     rl_timer_start(shard, &log->timer, shard->now_ns + log->interval_ns);

@@ -50,7 +50,7 @@ void rl_lag_measure(struct rl_lag *lag, const struct rl_partition *partition)
     }
     lag->log_start_offset = rl_partition_log_start_offset(partition);
     lag->high_watermark = partition->high_watermark;
-    lag->records = lag->high_watermark - lag->committed_offset;
+    lag->records = lag->high_watermark - RL_MAX(lag->committed_offset, 0);      /* clients may commit anything */
     lag->unread_ms = 0;
     int64_t oldest = RL_MAX(lag->committed_offset, lag->log_start_offset);
     if (oldest >= lag->high_watermark)

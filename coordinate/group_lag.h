@@ -24,7 +24,7 @@ struct rl_lag {                         /* of a group in a partition that it has
     bool known;                         /* the rest is true; otherwise it is -1 */
     int64_t log_start_offset, high_watermark;
     /* high watermark - committed offset, as Kafka's tools count: also records that are deleted unread, and
-     * below 0 when more was committed than there is. */
+     * below 0 when more was committed than there is; all of them when less than 0 was. */
     int64_t records;
     /* Since the oldest record was appended that is there and unread (rl_log_append_time_ms: never too
      * short, exact to a second or an eighth); 0: there is none; -1: not known. */

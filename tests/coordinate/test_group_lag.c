@@ -127,8 +127,10 @@ Test(group_lag, records_and_time_of_the_oldest_unread)
     cr_assert_eq(commit("at the end", 0, 15), RL_GROUP_OK);
     cr_assert_eq(commit("beyond", 0, 20), RL_GROUP_OK);
     cr_assert_eq(commit("of an empty one", 1, 0), RL_GROUP_OK);
+    cr_assert_eq(commit("absurd", 0, INT64_MIN), RL_GROUP_OK);
     cr_assert_eq(walk(NULL), RL_GROUP_OK);
-    cr_assert_eq(told.count, 5);
+    cr_assert_eq(told.count, 6);
+    expect("absurd", 0, 15, 40000);
     expect("behind", 0, 11, 40000);
     expect("middle", 0, 5, 10000);
     expect("at the end", 0, 0, 0);
