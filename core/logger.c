@@ -120,8 +120,8 @@ static void stderr_write(const char *line, size_t bytes)
         uint32_t lost = atomic_exchange_explicit(&logger_lost, 0, memory_order_relaxed);
         size_t at = logger_head(told, sizeof told, RL_LOG_WARN, "logger");
         at += (size_t)snprintf(told + at, sizeof told - at,
-                               "%u lines before this one are lost: stderr was not read\n", lost);
-        if (!stderr_take(told, at))
+                               "%u lines before this one are lost: stderr did not take them\n", lost);
+        if (lost > 0 && !stderr_take(told, at))         /* 0: another thread tells of them */
             atomic_fetch_add_explicit(&logger_lost, lost, memory_order_relaxed);
     }
     if (!stderr_take(line, bytes))

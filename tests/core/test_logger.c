@@ -153,7 +153,7 @@ Test(logger_pipe, nobody_reads_and_nothing_waits)
     cr_assert(taken > 100 && taken < LINES, "%zu lines", taken);
     RL_INFO("net", "awake");
     snprintf(expected, sizeof expected, "WARN  logger: %zu lines before this one are lost: "
-             "stderr was not read\nINFO  net: awake\n", LINES - taken);
+             "stderr did not take them\nINFO  net: awake\n", LINES - taken);
     cr_assert_str_eq(pipe_read(), expected);
     RL_INFO("net", "again");
     cr_assert_str_eq(pipe_read(), "INFO  net: again\n");
