@@ -3,7 +3,7 @@
  * Up: a member of the consumer protocol joins a group of consumers.  What they were assigned is what
  * they have, their generation the epoch; those who waited are told to join again.
  * Down: the last member of the consumer protocol is gone.  What the others have is what they were
- * assigned, the epoch the generation, and the group rebalances.
+ * assigned, the epoch the generation, and the group rebalances, unless nothing changed for anybody.
  * The tombstones of what it was come before the records of what it is, all in one write: a start finds
  * the one or the other whole.  Offsets are not concerned.
  * Failures: metadata or assignments that are not consumers', and more than one write holds, leave the
@@ -226,12 +226,25 @@ static bool fits_one_write(const struct rl_group *group)
     return bytes <= RL_GROUP_WRITE_BYTES_MAX;
 }
 
+/* So after the last one was replaced under its instance id by one that reads the same. */
+static bool everyone_has_his_target(const struct rl_group *group)
+{
+    const struct rl_consumer_group *c = group->consumer;
+    RL_LIST_EACH(node, &c->members) {
+        const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
+        if (member->epoch != c->epoch || member->state != RL_CONSUMER_MEMBER_STABLE)
+            return false;
+    }
+    return c->assignment_epoch == c->epoch;
+}
+
 void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generation)
 {
     uint32_t count = rl_table_count(&group->consumer->by_member_id), read = 0;
     if (!group->groups->limits->can_downgrade || !only_classic_members(group) ||
         count > (uint32_t)group->groups->limits->size_max || !fits_one_write(group))
         return;
+    bool is_settled = everyone_has_his_target(group);
     struct mover *movers = rl_alloc_zero(count + 1, sizeof *movers);
     RL_LIST_EACH(node, &group->consumer->members) {
         const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
@@ -249,5 +262,6 @@ void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generatio
     rl_consumer_group_store_tombstone(group);
     rl_group_store(group);
     movers_done(movers, count);
-    rl_group_rebalance(group, "its last member of the consumer protocol is gone");
+    if (!is_settled)
+        rl_group_rebalance(group, "its last member of the consumer protocol is gone");
 }

@@ -47,6 +47,14 @@ class Consumer:
     def beat(self, **fields):
         return self.learn(self.s.quiet("ConsumerGroupHeartbeat", self.version, self.request(**fields)))
 
+    def has_partitions(self):
+        """Kafka may take the topic for unknown at first."""
+        limit = time.monotonic() + 10
+        while not any(m["assignment"]["topic_partitions"] for m in describe(self.s, self.group)[0]["members"]):
+            assert time.monotonic() < limit, f"{self.group} got no partitions"
+            time.sleep(INTERVAL)
+            self.beat()
+
     def leave(self):
         return self.beat(member_epoch=-1)
 
@@ -531,6 +539,24 @@ def a_group_changes_its_protocol_and_back(s, version):
     m.keep("as such", described)
     m.keep("the other has to join again", m.heartbeat())
     m.keep("and leads", m.join())
+
+
+@case("JoinGroup", 5, 9)
+def a_classic_member_takes_over(s, version):
+    """From the last member of the consumer protocol, under its instance id."""
+    topic = s.topic("topic", 4)
+    a = Consumer(s, "group", "a", topic, instance="one")
+    a.join()
+    a.has_partitions()
+    m = Classic(s, "group", topic, instance="one", version=version)
+    m.keep("joins", m.join())
+    m.keep("beats", m.heartbeat())
+    m.keep("syncs", m.try_sync())
+    m.keep_group("is a classic group")
+    described = s.quiet("DescribeGroups", 5, {"groups": [m.group]})
+    m.keep("as such", described)
+    m.keep("joins again", m.join())
+    a.ask("the one before")
 
 
 @case("ConsumerGroupHeartbeat", 0, 1)
