@@ -34,6 +34,7 @@ from suite_python import DEBIAN, current                        # noqa: E402
 
 MEMBERS, PARTITIONS, RECORDS_PER_SECOND = 30, 64, 300
 STABLE_SECONDS = 15
+HISTORY_SECONDS = 20                    # of a partition that something is wrong with
 PRODUCER = os.path.join(harness.HERE, "python", "churn_producer.py")
 
 
@@ -287,7 +288,7 @@ class Churn:
         """Two libraries let commits go back by themselves, and no broker can tell: it checks a commit
         against member and generation, not against the assignment, and not against earlier ones."""
         time.sleep(0.5)                 # what members say of themselves is on its way
-        if self.came_from_no_owner(partition, since, before):
+        if self.came_from_no_owner(partition, since, before) or self.came_from_no_owner(partition, at, after):
             self.counts["stale"] += 1
         elif self.was_sent_again(partition, at):
             self.counts["late"] += 1
@@ -299,12 +300,13 @@ class Churn:
         claims = [(at, m) for m in self.all for at, _, partitions in m.claims if partition in partitions and at < when]
         return max(claims, key=lambda c: c[0])[1] if claims else None
 
-    def came_from_no_owner(self, partition, since, before):
+    def came_from_no_owner(self, partition, when, offset):
         """@platformatic/kafka: what was not yet committed when a rebalance began is committed after it,
         as a member of the next generation, also for partitions that are another's by then.  That one
-        has asked for the commits before, and goes on from there."""
-        return any(m.name.startswith("platformatic") and m is not self.owner_at(partition, since + 1) and
-                   any(last == before - 1 for _, last, _, _ in m.reads_of(partition)) for m in self.all)
+        has asked for the commits before, goes on from there, and commits before or after it."""
+        return any(m.name.startswith("platformatic") and m is not self.owner_at(partition, when + 1) and
+                   any(first < offset <= last + 1 and until > when - 30
+                       for first, last, _, until in m.reads_of(partition)) for m in self.all)
 
     def was_sent_again(self, partition, at):
         """librdkafka: a commit whose connection was lost is sent again 100 ms later, and a later one may
@@ -330,10 +332,10 @@ class Churn:
                                  f"{owner.name} and {member.name}\n{self.history(partition, None)}")
 
     def history(self, partition, observer):
-        """All that is known of one partition, in the order of time."""
+        """What is known of one partition, in the order of time: its owners, and all of the last seconds."""
         if partition is None:
             return ""
-        lines = [(0.0, f"partition {partition}")]
+        lines, since = [], self.clock() - HISTORY_SECONDS
         for member in self.all:
             for at, generation, partitions in member.claims:
                 if partition in partitions:
@@ -346,7 +348,8 @@ class Churn:
         if observer:
             lines += [(at, f"committed: {offset}") for at, offset in observer.commits[partition]]
         lines += [(float(e.split()[0]), e[9:]) for e in self.events]
-        return "\n".join(f"{at:7.2f}  {text}" for at, text in sorted(lines))
+        told = (f"{at:7.2f}  {text}" for at, text in sorted(lines) if at > since or text.startswith("given"))
+        return "\n".join((f"partition {partition}", *told))
 
     # ---- the whole
 
