@@ -450,9 +450,13 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
     struct rl_segment *seg = rl_log_active(log);
     if (config->message_timestamp_type == RL_LOG_APPEND_TIME)
         rl_batch_set_append_time(batch, shard->wall_ms);
-    rl_batch_set_offset(batch, log->end_offset, leader_epoch);
-    if (leader_epoch > rl_epoch_cache_latest(&log->epochs))
+    /* Epochs never fall: where the last batch has a later one than who leads (its bytes were damaged where
+     * no checksum covers them, or the metadata is an older copy), it goes on, or what follows it could
+     * not be read. */
+    int32_t latest_epoch = rl_epoch_cache_latest(&log->epochs);
+    if (RL_UNLIKELY(leader_epoch > latest_epoch))
         rl_epoch_cache_assign(&log->epochs, leader_epoch, log->end_offset);
+    rl_batch_set_offset(batch, log->end_offset, RL_MAX(leader_epoch, latest_epoch));
     rl_tail_append(log, batch, buffer, seg->base_offset, seg->size_bytes);
     note_appended(log, seg, batch);
     log->end_offset += batch->last_offset_delta + (int64_t)1;

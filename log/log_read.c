@@ -89,15 +89,28 @@ static void remember(struct rl_log *log, int64_t offset, int64_t segment_base, u
 
 /* ---- after the file was read ---- */
 
-/* The leader epoch lies outside the CRC: compare it with what the log knows. */
-static bool epochs_are_true(const struct rl_log *log, const uint8_t *data, size_t bytes)
+/* The leader epoch lies outside the CRC: a batch that has another than the log knows of ends the read, as
+ * one with a wrong CRC does. */
+static rl_status end_at_false_epoch(const struct rl_log *log, struct rl_file_read *request)
 {
-    for (size_t at = 0; at < bytes; at += rl_get_u32(data + at + 8) + 12) {
+    const uint8_t *data = request->buffer->data;
+    size_t at = 0;
+    while (at < request->bytes) {
         int32_t known = rl_epoch_cache_of(&log->epochs, (int64_t)rl_get_u64(data + at));
         if (known >= 0 && (int32_t)rl_get_u32(data + at + 12) != known)
-            return false;
+            break;
+        at += rl_get_u32(data + at + 8) + 12;
     }
-    return true;
+    if (at == request->bytes)
+        return RL_OK;
+    request->next_offset = (int64_t)rl_get_u64(data + at);
+    request->next_pos -= (uint32_t)(request->bytes - at);
+    request->bytes = at;
+    if (at > 0)
+        return RL_OK;
+    rl_buffer_unref(request->buffer);
+    request->buffer = NULL;
+    return RL_ECORRUPT;
 }
 
 /* These bytes have been read and were sound: they join the known stretch, or begin a new one. */
@@ -136,13 +149,8 @@ static rl_status finish_read(struct rl_log *log, struct rl_log_read *read,
         rl_repair_index(log, request->segment_base);
     if (status == RL_ENOTFOUND)
         status = RL_ECORRUPT;           /* the log knows of a batch that its file does not have */
-    if (status == RL_OK && request->buffer != NULL &&
-        !epochs_are_true(log, request->buffer->data, request->bytes)) {
-        rl_buffer_unref(request->buffer);
-        request->next_pos -= (uint32_t)request->bytes;
-        request->bytes = 0;
-        status = RL_ECORRUPT;
-    }
+    if (status == RL_OK && request->buffer != NULL)
+        status = end_at_false_epoch(log, request);
     if (status == RL_ECORRUPT)
         rl_damage_note(log, request->segment_base, request->next_pos, request->offset, "damaged batch");
     if (status != RL_OK || request->bytes == 0)

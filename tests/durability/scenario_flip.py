@@ -404,6 +404,13 @@ def damages_of(files, stride, rng):
         yield Damage("remove", name, 0, 0)
 
 
+def last_epoch_damages(original):
+    """In the leader epoch of the last batch, which no checksum covers, and no neighbour contradicts."""
+    name, position = original.last_batch_begins()
+    return [Damage("flip", name, at, mask) for at in range(position + EPOCH_FROM, position + EPOCH_TO)
+            for mask in (0x01, 0xFF)]
+
+
 def flips(options, directory, clean):
     rng = random.Random(options.seed)
     home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else directory
@@ -415,6 +422,7 @@ def flips(options, directory, clean):
         run = Flips(options, directory, original)
         chosen = list(damages_of(original.partition, options.stride, rng))
         rng.shuffle(chosen)                 # different neighbours
+        chosen = [*last_epoch_damages(original), *chosen]
         for i in range(0, len(chosen), COPIES - 1):
             run.chunk(chosen[i:i + COPIES - 1], thorough=i // (COPIES - 1) % 4 == 0)
         for damage in damages_of(original.root, max(1, options.stride), rng):

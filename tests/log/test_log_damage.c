@@ -253,6 +253,58 @@ Test(log_damage, a_damaged_batch_is_neither_served_nor_cut)             { flip_b
 Test(log_damage, nor_after_an_unclean_end)                              { flip_batches(true, true); }
 Test(log_damage, nor_without_a_checkpoint)                              { flip_batches(true, false); }
 
+Test(log_damage, a_read_ends_before_a_batch_with_a_false_epoch)
+{
+    static const char path[] = FIXTURE_DIRECTORY "/00000000000000000000.log";
+    struct fixture f;
+    uint8_t *bytes;
+    size_t size;
+
+    build(&f);
+    const struct model_batch *batch = f.model.batches;
+    fixture_file_flip(&f, path, batch[0].size_bytes + batch[1].size_bytes + 15, 0x04);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    cr_assert_eq(fixture_read(&f, 0, 24, 100000, true, &bytes, &size), RL_OK);
+    cr_assert_eq(size, batch[0].size_bytes + batch[1].size_bytes);
+    cr_assert_eq(memcmp(bytes, batch[0].bytes, batch[0].size_bytes), 0);
+    rl_free(bytes);
+    cr_assert_eq(fixture_read(&f, 2, 24, 100000, true, &bytes, &size), RL_ECORRUPT);
+    cr_assert_eq(fixture_read(&f, 3, 24, 100000, true, &bytes, &size), RL_OK);
+    cr_assert_gt(size, batch[3].size_bytes);
+    cr_assert_eq(memcmp(bytes, batch[3].bytes, batch[3].size_bytes), 0);
+    rl_free(bytes);
+    fixture_done(&f);
+}
+
+/* What comes behind the last batch, whose epoch nobody can check, is readable at once and after a start. */
+Test(log_damage, an_epoch_above_the_leader_s_is_gone_on_with)
+{
+    struct fixture f;
+    struct batch_spec spec = { .value_bytes = 100 };
+
+    fixture_init(&f);
+    f.options.tail_bytes = 0;
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+    fixture_settle(&f);
+    fixture_crash(&f, false);
+    struct model_batch *last = &f.model.batches[2];
+    fixture_file_flip(&f, FIXTURE_DIRECTORY "/00000000000000000000.log", 2 * last->size_bytes + 13, 0x01);
+    last->bytes[13] ^= 0x01;
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_check(&f);
+    cr_assert_eq(fixture_append(&f, &spec), RL_OK);
+    fixture_settle(&f);
+    fixture_check(&f);
+    fixture_crash(&f, false);
+    cr_assert_eq(fixture_open(&f), RL_OK);
+    fixture_check(&f);
+    cr_assert_eq(rl_log_latest_epoch(f.log), 5 + 0x10000);
+    fixture_done(&f);
+}
+
 Test(log_damage, flushed_data_that_is_missing_is_a_reason_to_refuse)
 {
     static const char path[] = FIXTURE_DIRECTORY "/00000000000000000000.log";
