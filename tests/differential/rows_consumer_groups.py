@@ -10,6 +10,14 @@ HEARTBEAT = 1                                   # version, where the case does n
 INTERVAL = 1.2                                  # group.consumer.assignment.interval.ms is over
 
 
+def known_topic(s, word, partitions=1):
+    """A topic that the group coordinator knows, too: Kafka tells it last of all, but before it goes on to
+    the next change of the metadata."""
+    topic = s.topic(word, partitions)
+    s.topic(f"later{len(s.topic_ids)}")
+    return topic
+
+
 class Consumer:
     """One member; `epoch` is what it was told last, `owned` what it says it owns."""
 
@@ -47,14 +55,6 @@ class Consumer:
     def beat(self, **fields):
         return self.learn(self.s.quiet("ConsumerGroupHeartbeat", self.version, self.request(**fields)))
 
-    def has_partitions(self):
-        """Kafka may take the topic for unknown at first."""
-        limit = time.monotonic() + 10
-        while not any(m["assignment"]["topic_partitions"] for m in describe(self.s, self.group)[0]["members"]):
-            assert time.monotonic() < limit, f"{self.group} got no partitions"
-            time.sleep(INTERVAL)
-            self.beat()
-
     def leave(self):
         return self.beat(member_epoch=-1)
 
@@ -71,7 +71,7 @@ def keep_group(s, label, group):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def calls_that_are_wrong(s, version):
-    topic = s.topic("topic", 3)
+    topic = known_topic(s, "topic", 3)
     a = Consumer(s, "group", "a", topic, version=version)
 
     def ask(label, **fields):
@@ -111,7 +111,7 @@ def calls_that_are_wrong(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def the_life_of_a_member(s, version):
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     a = Consumer(s, "group", "a", topic, version=version)
     a.ask_join("joins")
     keep_group(s, "has joined", a.group)
@@ -139,7 +139,7 @@ def the_life_of_a_member(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def what_may_be_joined(s, version):
-    topic = s.topic("topic", 2)
+    topic = known_topic(s, "topic", 2)
     for word, fields in (("nothing", {"subscribed_topic_names": []}),
                          ("an unknown topic", {"subscribed_topic_names": [s.name("unknown")]}),
                          ("no topic's name", {"subscribed_topic_names": ["a/b", ""]}),
@@ -161,7 +161,7 @@ def what_may_be_joined(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def two_members(s, version):
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     a, b = (Consumer(s, "group", m, topic, version=version) for m in "ab")
     a.ask_join("the first")
     b.ask_join("the second, within the interval")
@@ -193,7 +193,7 @@ def two_members(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def other_topics(s, version):
-    one, two = s.topic("one", 2), s.topic("two", 2)
+    one, two = known_topic(s, "one", 2), known_topic(s, "two", 2)
     a = Consumer(s, "group", "a", one, version=version)
     a.ask_join("joins")
     time.sleep(INTERVAL)
@@ -210,7 +210,7 @@ def other_topics(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def static_members(s, version):
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     a = Consumer(s, "group", "a", topic, version=version, instance="one")
     a.ask_join("joins")
     a.ask_join("another with its instance", member_id="b")
@@ -236,9 +236,9 @@ def static_members(s, version):
 @case("ConsumerGroupHeartbeat", 1, 1)
 def patterns(s, version):
     """Kafka looks for what matches after it has answered; here the end of it is compared."""
-    topic = s.topic("match-one", 2)
-    s.topic("match-two", 1)
-    s.topic("other", 1)
+    topic = known_topic(s, "match-one", 2)
+    known_topic(s, "match-two", 1)
+    known_topic(s, "other", 1)
     pattern = s.name("match-.*")
 
     def settled(member, epoch):
@@ -268,7 +268,7 @@ def patterns(s, version):
 
 @case("ConsumerGroupDescribe", 0, 1)
 def groups_described(s, version):
-    topic = s.topic("topic", 2)
+    topic = known_topic(s, "topic", 2)
 
     def ask(label, *groups, **fields):
         s.ask(label, "ConsumerGroupDescribe", version, {"group_ids": list(groups), **fields})
@@ -294,7 +294,7 @@ def groups_described(s, version):
 
 @case("DescribeGroups", 5, 6)
 def a_consumer_group_described(s, version):
-    topic = s.topic("topic", 2)
+    topic = known_topic(s, "topic", 2)
     a = Consumer(s, "group", "a", topic)
     a.join()
     s.ask("with a member", "DescribeGroups", version, {"groups": [a.group]})
@@ -304,7 +304,7 @@ def a_consumer_group_described(s, version):
 
 @case("ListGroups", 4, 5)
 def consumer_groups_listed(s, version):
-    topic = s.topic("topic", 2)
+    topic = known_topic(s, "topic", 2)
     a, b = Consumer(s, "stable", "a", topic), Consumer(s, "empty", "b", topic)
     a.join()
     b.join()
@@ -323,7 +323,7 @@ def consumer_groups_listed(s, version):
 
 @case("DeleteGroups", 1, 2)
 def consumer_groups_deleted(s, version):
-    topic = s.topic("topic", 2)
+    topic = known_topic(s, "topic", 2)
     a = Consumer(s, "group", "a", topic)
     a.join()
     s.ask("with a member", "DeleteGroups", version, {"groups_names": [a.group]})
@@ -334,7 +334,7 @@ def consumer_groups_deleted(s, version):
 
 @case("OffsetDelete", 0, 0)
 def offsets_of_a_consumer_group(s, version):
-    one, two = s.topic("one", 1), s.topic("two", 1)
+    one, two = known_topic(s, "one", 1), known_topic(s, "two", 1)
     a = Consumer(s, "group", "a", one)
     a.join()
     for topic in (one, two):
@@ -347,7 +347,7 @@ def offsets_of_a_consumer_group(s, version):
 
 @case("OffsetCommit", 8, 10)
 def commits_of_consumers(s, version):
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     a, b = (Consumer(s, "group", m, topic) for m in "ab")
 
     def ask(label, member, epoch, partition=0, **fields):
@@ -383,7 +383,7 @@ def commits_of_consumers(s, version):
 
 @case("OffsetFetch", 8, 10)
 def fetches_of_consumers(s, version):
-    topic = s.topic("topic", 1)
+    topic = known_topic(s, "topic", 1)
     a = Consumer(s, "group", "a", topic)
     a.join()
 
@@ -404,7 +404,7 @@ def fetches_of_consumers(s, version):
 
 @case("Heartbeat", 4, 4)
 def classic_calls_to_a_consumer_group(s, version):
-    topic = s.topic("topic", 1)
+    topic = known_topic(s, "topic", 1)
     a = Consumer(s, "group", "a", topic)
     a.join()
     m = Member(s, "group")
@@ -419,7 +419,7 @@ def classic_calls_to_a_consumer_group(s, version):
 
 @case("JoinGroup", 9, 9)
 def an_empty_consumer_group_joined(s, version):
-    topic = s.topic("topic", 1)
+    topic = known_topic(s, "topic", 1)
     a = Consumer(s, "group", "a", topic)
     a.join()
     s.quiet("OffsetCommit", 9, {"group_id": a.group, "member_id": "a", "generation_id_or_member_epoch": a.epoch,
@@ -489,7 +489,7 @@ class Classic(Member):
 
 @case("JoinGroup", 5, 9)
 def a_classic_member_of_a_consumer_group(s, version):
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     a = Consumer(s, "group", "a", topic)
     a.join()
     time.sleep(INTERVAL)
@@ -520,7 +520,7 @@ def a_classic_member_of_a_consumer_group(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def a_group_changes_its_protocol_and_back(s, version):
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     m = Classic(s, "group", topic)
     m.join()
     text = topic.encode()
@@ -544,10 +544,10 @@ def a_group_changes_its_protocol_and_back(s, version):
 @case("JoinGroup", 5, 9)
 def a_classic_member_takes_over(s, version):
     """From the last member of the consumer protocol, under its instance id."""
-    topic = s.topic("topic", 4)
+    topic = known_topic(s, "topic", 4)
     a = Consumer(s, "group", "a", topic, instance="one")
     a.join()
-    a.has_partitions()
+    time.sleep(INTERVAL)
     m = Classic(s, "group", topic, instance="one", version=version)
     m.keep("joins", m.join())
     m.keep("beats", m.heartbeat())
@@ -561,7 +561,7 @@ def a_classic_member_takes_over(s, version):
 
 @case("ConsumerGroupHeartbeat", 0, 1)
 def groups_that_cannot_change(s, version):
-    topic = s.topic("topic", 1)
+    topic = known_topic(s, "topic", 1)
     stable(s, "odd")
     a = Consumer(s, "odd", "a", topic, version=version)
     a.ask_join("metadata that is not a consumer's")
