@@ -12,8 +12,8 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -21,6 +21,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.join(ROOT, "tests", "clients")
 BUILD = os.path.join(ROOT, "build", "clients")
 READY_SECONDS = 60
+
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from ports import free_port                                     # noqa: E402
 
 
 class Failed(Exception):
@@ -67,28 +70,18 @@ def run(command, stdin=None, timeout=60, check=True, env=None):
     return done
 
 
-def free_port():
-    """A port below the ephemeral range, so that no outgoing connection can take it meanwhile."""
-    while True:
-        port = random.randint(15000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
 class Broker:
-    """One broker process over one data directory; it may be killed and started again."""
+    """One broker process over one data directory; it may be killed and started again.  A setting may
+    name a second port of its own: {proxy_port}."""
 
     def __init__(self, binary, shards, settings=(), io=None):
         os.makedirs(BUILD, exist_ok=True)
         self.home = tempfile.mkdtemp(prefix="data-", dir=BUILD)
         self.data = os.path.join(self.home, "ringlog-data")
         self.log_path = os.path.join(self.home, "broker.log")
-        self.binary, self.shards, self.settings, self.io = binary, shards, list(settings), io
-        self.port = free_port()
+        self.port, self.proxy_port = free_port(), free_port()
+        self.binary, self.shards, self.io = binary, shards, io
+        self.settings = [setting.replace("{proxy_port}", str(self.proxy_port)) for setting in settings]
         self.process = None
 
     @property

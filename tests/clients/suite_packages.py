@@ -4,6 +4,7 @@ Tens of thousands of records from 300 bytes to tens of kilobytes, keyed by packa
 partitions; written and read by librdkafka (through Python) and by the Java client, across each
 other, with every codec, and across a kill -9 of the broker while half of them is acknowledged.
 """
+import fcntl
 import os
 import struct
 import subprocess
@@ -18,9 +19,17 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
 def package_file():
-    """The index as the clients' record file (packages_client.py tells the format)."""
-    if os.path.exists(FILE):
-        return FILE
+    """The index as the clients' record file (packages_client.py tells the format), made once: its time is
+    that of the records, and several runs want it at the same time."""
+    os.makedirs(BUILD, exist_ok=True)
+    with open(FILE + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(FILE):
+            make_package_file()
+    return FILE
+
+
+def make_package_file():
     index = run(["apt-cache", "dumpavail"], timeout=60).stdout
     seen, packed = set(), []
     for stanza in index.split(b"\n\n"):
@@ -31,11 +40,9 @@ def package_file():
             packed += [struct.pack(">II", len(key), len(stanza)), key, stanza]
     if len(seen) < 1000:
         raise Skipped(f"only {len(seen)} packages known: apt-get update")
-    os.makedirs(BUILD, exist_ok=True)
     with open(FILE + ".new", "wb") as file:
         file.write(b"".join(packed))
     os.rename(FILE + ".new", FILE)
-    return FILE
 
 
 def client(*arguments, timeout=120):

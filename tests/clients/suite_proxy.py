@@ -15,24 +15,23 @@ try:
 except ImportError:                     # said by the case
     Producer = None
 
-from harness import Failed, Skipped, case, expect, expect_equal, free_port, new_topic, owned, run
+from harness import Failed, Skipped, case, expect, expect_equal, new_topic, owned, run
 from suite_java import java_command
 from suite_kcat import consume
 
-PORT = free_port()
-BEHIND_PROXY = (f"advertised.listeners=PLAINTEXT://127.0.0.1:{PORT}",)
+BEHIND_PROXY = ("advertised.listeners=PLAINTEXT://127.0.0.1:{proxy_port}",)
 RECORDS = 6000
 CUTS_MIN = 20
 
 
 class Proxy:
-    """Forwards PORT to the broker, by two threads a connection; `calm` cuts nothing any more."""
+    """Forwards the proxy's port to the broker, by two threads a connection; `calm` cuts nothing any more."""
 
     def __init__(self, broker, seed):
         self.broker, self.random = broker, random.Random(seed)
         self.calm = False
         self.cuts = 0
-        self.listener = socket.create_server(("127.0.0.1", PORT))
+        self.listener = socket.create_server(("127.0.0.1", broker.proxy_port))
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -108,7 +107,7 @@ def through_proxy(broker, word, write):
       settings=BEHIND_PROXY)
 def java_producer(broker):
     through_proxy(broker, "proxy-java", lambda topic, count: run(
-        java_command("SessionClient", f"127.0.0.1:{PORT}", topic, str(count)), timeout=200))
+        java_command("SessionClient", f"127.0.0.1:{broker.proxy_port}", topic, str(count)), timeout=200))
 
 
 @case("proxy", "librdkafka: nothing twice, nothing lost when replies and connections are", timeout=240,
@@ -120,7 +119,7 @@ def librdkafka_producer(broker):
     def write(topic, count):
         failures = []
         producer = Producer({
-            "bootstrap.servers": f"127.0.0.1:{PORT}", "enable.idempotence": True, "batch.num.messages": 8,
+            "bootstrap.servers": f"127.0.0.1:{broker.proxy_port}", "enable.idempotence": True, "batch.num.messages": 8,
             "linger.ms": 1, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
             "retry.backoff.ms": 20, "socket.timeout.ms": 3000, "queue.buffering.max.messages": count,
             "log_level": 0})

@@ -4,12 +4,14 @@ Failures: a broker that is not ready in time raises Failed with the end of its l
 started here are ended, by their process id; they die with the runner, however it ends."""
 import ctypes
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ports import free_port                                     # noqa: E402
 
 READY_SECONDS = 60
 PR_SET_PDEATHSIG = 1
@@ -21,18 +23,6 @@ class Failed(Exception):
 
 class Unavailable(Exception):
     """This cannot run here; the text says what is missing."""
-
-
-def free_port():
-    """Below the ephemeral range, so that no outgoing connection takes it while the broker is dead."""
-    while True:
-        port = random.randint(15000, 30000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def die_with_parent():
