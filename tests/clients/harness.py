@@ -174,16 +174,16 @@ def owned(broker):
         raise Skipped("needs a broker of its own")
 
 
-Case = collections.namedtuple("Case", "suite what function timeout_seconds settings once alone")
+Case = collections.namedtuple("Case", "suite what function timeout_seconds settings once")
 CASES = []      # in order of definition
 
 
-def case(suite, what, timeout=60, settings=(), once=False, alone=False):
+def case(suite, what, timeout=60, settings=(), once=False):
     """Register function(broker) as one case.
 
-    once: in the last of the runs only; alone: no case of another run goes on meanwhile."""
+    once: in the last of the runs only."""
     def register(function):
-        CASES.append(Case(suite, what, function, timeout, tuple(settings), once, alone))
+        CASES.append(Case(suite, what, function, timeout, tuple(settings), once))
         return function
     return register
 

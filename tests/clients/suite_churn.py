@@ -7,8 +7,7 @@ from harness import case, owned
 SECONDS = 55
 
 
-@case("churn", "30 members of every library join, die and leave; the broker is killed twice", timeout=240,
-      alone=True)
+@case("churn", "30 members of every library join, die and leave; the broker is killed twice", timeout=240)
 def churned(broker):
     owned(broker)
     print("        " + Churn(broker, SECONDS, random.randrange(1 << 31)).run(), flush=True)
