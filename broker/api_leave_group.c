@@ -10,19 +10,22 @@
 struct leave_group {
     struct rl_scatter scatter;
     struct rl_group_item item;
-    struct rl_group_leave_member *members;
-    uint32_t count;
+    struct rl_group_leave leave;
 };
+
+static void on_left(struct rl_group_answer *answer)
+{
+    struct leave_group *l = RL_CONTAINER_OF(answer, struct leave_group, leave.answer);
+    bool is_unknown = l->leave.error == RL_GROUP_UNKNOWN_MEMBER;
+    for (uint32_t i = 0; is_unknown && i < l->leave.count; i++)
+        l->leave.members[i].error = RL_GROUP_UNKNOWN_MEMBER;
+    l->item.error = is_unknown ? RL_GROUP_OK : l->leave.error;  /* each member has it */
+    rl_group_item_done(&l->item);
+}
 
 static void leave_one(struct rl_group_item *item, struct rl_groups *groups)
 {
-    struct leave_group *l = RL_CONTAINER_OF(item, struct leave_group, item);
-    item->error = rl_groups_leave(groups, item->group_id, l->members, l->count);
-    for (uint32_t i = 0; item->error == RL_GROUP_UNKNOWN_MEMBER && i < l->count; i++)
-        l->members[i].error = RL_GROUP_UNKNOWN_MEMBER;
-    if (item->error == RL_GROUP_UNKNOWN_MEMBER)
-        item->error = RL_GROUP_OK;      /* each member has it */
-    rl_group_item_done(item);
+    rl_groups_leave(groups, &RL_CONTAINER_OF(item, struct leave_group, item)->leave);
 }
 
 static void leave_run(struct rl_scatter_call *call)
@@ -32,15 +35,15 @@ static void leave_run(struct rl_scatter_call *call)
 
 static bool fill_members(struct leave_group *l, struct rl_leave_group_response *response)
 {
-    response->members = rl_request_alloc(l->scatter.request, l->count, sizeof *response->members);
+    response->members = rl_request_alloc(l->scatter.request, l->leave.count, sizeof *response->members);
     if (response->members == NULL)
         return false;
-    response->members_count = (int32_t)l->count;
-    for (uint32_t i = 0; i < l->count; i++) {
+    response->members_count = (int32_t)l->leave.count;
+    for (uint32_t i = 0; i < l->leave.count; i++) {
         rl_leave_group_response_member_init(&response->members[i]);
-        response->members[i].member_id = l->members[i].member_id;
-        response->members[i].group_instance_id = l->members[i].instance_id;
-        response->members[i].error_code = rl_kafka_error_of_group(l->members[i].error);
+        response->members[i].member_id = l->leave.members[i].member_id;
+        response->members[i].group_instance_id = l->leave.members[i].instance_id;
+        response->members[i].error_code = rl_kafka_error_of_group(l->leave.members[i].error);
     }
     return true;
 }
@@ -52,7 +55,7 @@ static void leave_done(struct rl_scatter *scatter)
     rl_leave_group_response_init(&response);
     response.error_code = rl_kafka_error_of_group(l->item.error);
     if (l->item.error == RL_GROUP_OK && scatter->request->api_version < MEMBERS_SINCE)
-        response.error_code = rl_kafka_error_of_group(l->members[0].error);
+        response.error_code = rl_kafka_error_of_group(l->leave.members[0].error);
     if (l->item.error == RL_GROUP_OK && scatter->request->api_version >= MEMBERS_SINCE &&
         !fill_members(l, &response))
         return;
@@ -66,17 +69,18 @@ void rl_api_leave_group(struct rl_request *request, const void *message)
     struct leave_group *l = rl_request_alloc(request, 1, sizeof *l);
     if (l == NULL)
         return;
-    l->count = one ? 1 : (uint32_t)asked->members_count;
-    l->members = rl_request_alloc(request, l->count, sizeof *l->members);
-    if (l->members == NULL)
+    l->leave.count = one ? 1 : (uint32_t)asked->members_count;
+    l->leave.members = rl_request_alloc(request, l->leave.count, sizeof *l->leave.members);
+    if (l->leave.members == NULL)
         return;
     if (one)
-        l->members[0].member_id = asked->member_id;
-    for (uint32_t i = 0; !one && i < l->count; i++) {
-        l->members[i].member_id = asked->members[i].member_id;
-        l->members[i].instance_id = asked->members[i].group_instance_id;
+        l->leave.members[0].member_id = asked->member_id;
+    for (uint32_t i = 0; !one && i < l->leave.count; i++) {
+        l->leave.members[i].member_id = asked->members[i].member_id;
+        l->leave.members[i].instance_id = asked->members[i].group_instance_id;
     }
-    l->item.group_id = asked->group_id;
+    l->item.group_id = l->leave.group_id = asked->group_id;
+    l->leave.answer.done = on_left;
     rl_scatter_init(&l->scatter, request, leave_run, leave_done);
     if (rl_group_scatter_add(&l->scatter, &l->item))
         rl_scatter_start(&l->scatter);

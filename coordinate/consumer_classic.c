@@ -332,7 +332,7 @@ enum rl_group_error rl_consumer_group_classic_leave(struct rl_group *group, cons
     return RL_GROUP_OK;
 }
 
-void rl_consumer_group_left(struct rl_group *group)
+void rl_consumer_group_left(struct rl_group *group, struct rl_group_leave *leave)
 {
-    rl_consumer_group_write(group);
+    answer_when_stored(group, true, &leave->error, &leave->answer);
 }

@@ -99,6 +99,17 @@ struct rl_slice rl_consumer_group_assignor(const struct rl_group *group)
 
 /* ---- who reads what ---- */
 
+/* What the group's hash changes by when this name comes, or goes. */
+static uint64_t hash_step(const struct rl_group *group, struct rl_slice name)
+{
+    struct rl_consumer_group *c = group->consumer;
+    if (!c->topics_hash_known)
+        return 0;
+    const struct rl_image *image = rl_group_image(group);
+    c->topics_hash_known = c->topics_hash_generation == image->generation;
+    return c->topics_hash_known ? rl_consumer_topic_hash(image, name) : 0;
+}
+
 static void count_reader(struct rl_group *group, struct rl_slice name)
 {
     struct rl_table *topics = &group->consumer->topics;
@@ -107,6 +118,7 @@ static void count_reader(struct rl_group *group, struct rl_slice name)
         readers = rl_alloc_zero(1, sizeof *readers);
         readers->name = rl_owned_copy(name);
         rl_table_put(topics, readers->name, readers);
+        group->consumer->topics_hash += hash_step(group, name);
     }
     readers->count++;
 }
@@ -117,6 +129,7 @@ static void uncount_reader(struct rl_group *group, struct rl_slice name)
     struct rl_topic_readers *readers = rl_table_find(topics, name);
     if (--readers->count > 0)
         return;
+    group->consumer->topics_hash -= hash_step(group, readers->name);
     rl_table_remove(topics, readers->name);
     rl_owned_free(&readers->name);
     rl_free(readers);
@@ -196,6 +209,8 @@ void rl_group_regex_set_topics(struct rl_group *group, struct rl_group_regex *re
         count_reader(group, copies[i]);
     for (uint32_t i = 0; i < regex->topic_count; i++)
         uncount_reader(group, regex->topics[i]);
+    group->consumer->member_bytes += rl_consumer_names_bytes(copies, count);
+    group->consumer->member_bytes -= rl_consumer_names_bytes(regex->topics, regex->topic_count);
     free_names(regex->topics, regex->topic_count);
     regex->topics = copies;
     regex->topic_count = count;
@@ -310,8 +325,12 @@ void rl_consumer_member_set_protocols(struct rl_consumer_member *member, const s
 struct rl_consumer_member *rl_consumer_group_add(struct rl_group *group, struct rl_slice member_id)
 {
     struct rl_consumer_member *member = rl_alloc_zero(1, sizeof *member);
+    RL_ASSERT(rl_consumer_group_find(group, member_id) == NULL);
     member->group = group;
     member->id = rl_owned_copy(member_id);
+    struct rl_pending_member *pending = rl_group_find_pending(group, member->id);
+    if (pending != NULL)                /* a heartbeat may come under an id that a JoinGroup was given */
+        rl_group_remove_pending(pending);
     member->client_id = rl_owned_copy(rl_slice_of("", 0));
     member->client_host = rl_owned_copy(rl_slice_of("", 0));
     member->regex = rl_owned_copy(rl_slice_of("", 0));
@@ -351,8 +370,10 @@ void rl_consumer_member_count(struct rl_consumer_member *member)
 bool rl_consumer_group_has_room(const struct rl_group *group, struct rl_slice member_id, size_t bytes)
 {
     const struct rl_consumer_member *member = rl_consumer_group_find(group, member_id);
-    size_t others = group->consumer->member_bytes - (member != NULL ? member->bytes : 0);
-    return others + bytes <= RL_CONSUMER_MEMBER_BYTES_MAX;
+    size_t own = member != NULL ? member->bytes : 0;
+    /* group->member_bytes: ids that were given out */
+    return bytes <= own ||
+           group->consumer->member_bytes + group->member_bytes - own + bytes <= RL_CONSUMER_MEMBER_BYTES_MAX;
 }
 
 void rl_consumer_group_remove(struct rl_consumer_member *member)

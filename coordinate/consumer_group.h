@@ -67,6 +67,9 @@ struct rl_consumer_group {
     uint64_t records;                   /* added to writes, since it was made or loaded */
     uint64_t metadata_hash;             /* of the topics that members read, as the epoch knows them */
     uint64_t image_generation;          /* up to which topics were looked at */
+    uint64_t topics_hash;               /* of `topics`, as the image of this generation has them: */
+    uint64_t topics_hash_generation;
+    bool topics_hash_known;
     int64_t next_assignment_ns;         /* not before; monotonic */
     struct rl_list members;
     struct rl_table by_member_id, by_instance_id;
@@ -146,8 +149,8 @@ enum rl_group_error rl_consumer_group_classic_heartbeat(struct rl_group *group, 
                                                         struct rl_slice instance_id, int32_t generation);
 enum rl_group_error rl_consumer_group_classic_leave(struct rl_group *group, const struct rl_group_leave_member *asked,
                                                     bool *left);
-/* Members left by that: their records are written. */
-void rl_consumer_group_left(struct rl_group *group);
+/* Members left by that: answered when their records are on stable storage. */
+void rl_consumer_group_left(struct rl_group *group, struct rl_group_leave *leave);
 /* An empty group is one of the classic protocol again. */
 void rl_consumer_group_become_classic(struct rl_group *group);
 

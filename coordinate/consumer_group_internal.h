@@ -94,6 +94,8 @@ void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generatio
 /* ---- consumer_target.c ---- */
 /* Of the topics that members read, as the image has them; 0: of none. */
 uint64_t rl_consumer_group_hash(const struct rl_group *group);
+/* A topic's part in that; 0: the image does not have it. */
+uint64_t rl_consumer_topic_hash(const struct rl_image *image, struct rl_slice name);
 /* If the assignment is behind the epoch, and none was made for interval_ms, make it, with its records. */
 void rl_consumer_group_maybe_assign(struct rl_group *group, int32_t interval_ms);
 

@@ -123,14 +123,14 @@ void rl_consumer_group_become_classic(struct rl_group *group)
 size_t rl_consumer_heartbeat_bytes(const struct rl_consumer_heartbeat *call)
 {
     return call->member_id.bytes + call->instance_id.bytes + call->rack_id.bytes + call->client_id.bytes +
-           call->regex.bytes + rl_consumer_names_bytes(call->topics, call->topic_count);
+           call->regex.bytes + rl_consumer_names_bytes(call->topics, call->topic_count) +
+           (call->found != NULL ? rl_consumer_names_bytes(call->found, call->found_count) : 0);
 }
 
 /* Is there room for what it tells? */
 static bool has_room(const struct rl_group *group, const struct rl_consumer_heartbeat *call)
 {
-    bool tells = call->topics_told || call->regex.bytes > 0 || call->rack_id.bytes > 0 || call->member_epoch == 0;
-    return !tells || rl_consumer_group_has_room(group, call->member_id, rl_consumer_heartbeat_bytes(call));
+    return rl_consumer_group_has_room(group, call->member_id, rl_consumer_heartbeat_bytes(call));
 }
 
 static enum rl_group_error find_group(struct rl_groups *groups, struct rl_consumer_heartbeat *call,
@@ -232,6 +232,8 @@ struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member 
     rl_partition_set_move(&member->target, &target);
     rl_consumer_member_count(member);
     rl_consumer_store_member(member);
+    if (kept != NULL && kept->resolved) /* it went with the tombstone of the last who reads by it */
+        rl_consumer_store_regex(group, kept);
     rl_consumer_store_target(member);
     for (uint32_t i = 0; i < topic_count; i++)
         rl_owned_free(&names[i]);

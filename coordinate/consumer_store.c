@@ -81,8 +81,11 @@ static struct rl_consumer_group_record_topic *topics_of(const struct rl_group *g
             .partitions = at, .partition_count = (int32_t)run, .assignment_epochs = epochs ? at + run : NULL };
         for (uint32_t k = 0; k < run; k++) {
             at[k] = set->items[i + k].partition;
-            if (epochs)
-                at[run + k] = rl_consumer_group_owner(group, set->items[i + k])->assignment_epoch;
+            if (!epochs)
+                continue;
+            /* NULL: the log is damaged, and said that two members had it, one of whom is gone. */
+            const struct rl_partition_owner *owner = rl_consumer_group_owner(group, set->items[i + k]);
+            at[run + k] = owner != NULL ? owner->assignment_epoch : 0;
         }
         at += run * (epochs ? 2 : 1);
         count++;

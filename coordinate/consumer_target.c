@@ -15,21 +15,31 @@
 #define HASH_SEED UINT64_C(0x6b697038343821)
 #define ARENA_CHUNK_BYTES ((size_t)64 << 10)
 
+uint64_t rl_consumer_topic_hash(const struct rl_image *image, struct rl_slice name)
+{
+    const struct rl_topic *topic = rl_image_find(image, name);
+    uint8_t known[sizeof topic->id.bytes + sizeof topic->partition_count];
+    if (topic == NULL)
+        return 0;
+    memcpy(known, topic->id.bytes, sizeof topic->id.bytes);
+    memcpy(known + sizeof topic->id.bytes, &topic->partition_count, sizeof topic->partition_count);
+    return rl_hash_bytes(HASH_SEED, known, sizeof known);
+}
+
+/* A sum, so that it can be kept while names come and go: walked is everything once per image. */
 uint64_t rl_consumer_group_hash(const struct rl_group *group)
 {
     const struct rl_image *image = rl_group_image(group);
-    uint64_t sum = 0;
+    struct rl_consumer_group *c = group->consumer;
     uint32_t at = 0;
-    for (const struct rl_topic_readers *readers; (readers = rl_table_next(&group->consumer->topics, &at)) != NULL;) {
-        const struct rl_topic *topic = rl_image_find(image, readers->name);
-        uint8_t known[sizeof topic->id.bytes + sizeof topic->partition_count];
-        if (topic == NULL)
-            continue;
-        memcpy(known, topic->id.bytes, sizeof topic->id.bytes);
-        memcpy(known + sizeof topic->id.bytes, &topic->partition_count, sizeof topic->partition_count);
-        sum += rl_hash_bytes(HASH_SEED, known, sizeof known);   /* in whatever order they come */
-    }
-    return sum;
+    if (c->topics_hash_known && c->topics_hash_generation == image->generation)
+        return c->topics_hash;
+    c->topics_hash = 0;
+    for (const struct rl_topic_readers *readers; (readers = rl_table_next(&c->topics, &at)) != NULL;)
+        c->topics_hash += rl_consumer_topic_hash(image, readers->name);
+    c->topics_hash_generation = image->generation;
+    c->topics_hash_known = true;
+    return c->topics_hash;
 }
 
 /* ---- what an assignor is asked ---- */

@@ -25,13 +25,10 @@ struct forgotten_topic {
 static bool forget_topic(struct rl_group *group, struct rl_slice name)
 {
     const struct rl_offsets_topic *topic = rl_committed_offsets_topic(&group->offsets, name);
-    if (group->first_commits_in_flight > 0)
-        group->removals++;              /* one of them may be of this topic: the log is asked again */
-    if (topic == NULL)
-        return false;
-    for (uint32_t i = topic->count; i-- > 0;)
+    bool removed = rl_group_forget_commits(group, name) || topic != NULL;
+    for (uint32_t i = topic != NULL ? topic->count : 0; i-- > 0;)
         rl_group_remove_offset(group, name, topic->entries[i].partition);
-    return true;
+    return removed;
 }
 
 static struct rl_offsets_slot *slot_of(const struct rl_groups *groups)

@@ -186,6 +186,7 @@ void rl_group_add_pending(struct rl_group *group, struct rl_slice id, int32_t ti
     pending->group = group;
     pending->id = rl_owned_copy(id);
     pending->timer = (struct rl_timer){ .done = on_pending_expired, .arg = pending };
+    group->member_bytes += sizeof *pending + pending->id.bytes;
     rl_table_put(&group->pending, pending->id, pending);
     rl_timer_start(shard, &pending->timer, shard->now_ns + timeout_ms * (int64_t)1000000);
 }
@@ -195,6 +196,7 @@ void rl_group_remove_pending(struct rl_pending_member *pending)
     struct rl_group *group = pending->group;
     rl_timer_stop(group->groups->shard, &pending->timer);
     rl_table_remove(&group->pending, pending->id);
+    group->member_bytes -= sizeof *pending + pending->id.bytes;
     rl_owned_free(&pending->id);
     rl_free(pending);
 }
@@ -318,6 +320,9 @@ void rl_group_begin_sessions(struct rl_group *group)
         struct rl_group_member *member = RL_LIST_ENTRY(node, struct rl_group_member, link);
         rl_group_start_session(member, member->session_timeout_ms);
     }
+    if (group->rebalances_when_loaded)
+        rl_group_rebalance(group, "it was to when the broker ended");
+    group->rebalances_when_loaded = false;
 }
 
 /* As before its first member. */
@@ -334,6 +339,7 @@ static void reset(struct rl_group *group)
     group->state = group->previous_state = RL_GROUP_EMPTY;
     group->generation = 0;
     group->state_ms = -1;
+    group->rebalances_when_loaded = false;
 }
 
 void rl_group_clear_classic(struct rl_group *group)
@@ -364,6 +370,7 @@ rl_status rl_group_restore(struct rl_group *group, struct rl_group_record_value 
     group->state = rl_list_empty(&group->members) ? RL_GROUP_EMPTY : RL_GROUP_STABLE;
     group->previous_state = group->state;
     group->state_ms = value->state_ms;
+    group->rebalances_when_loaded = group->state == RL_GROUP_STABLE && value->leader.data == NULL;
     rl_group_learn_subscriptions(group);
     return RL_OK;
 }

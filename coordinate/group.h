@@ -57,8 +57,6 @@ struct rl_group_store {
     /* All records added since the last end are one write.  done: RL_OK once they are on stable
      * storage; statuses of rl_partition_append. */
     void (*end)(struct rl_group_store *store, struct rl_group_write *write);
-    /* Memory cannot know what the log says: read it again.  NULL: nothing is read again. */
-    void (*reload)(struct rl_group_store *store);
 };
 
 /* A call that is answered at the end of the turn. */
@@ -131,6 +129,7 @@ struct rl_group {
     bool new_member_added;              /* the first rebalance may wait longer */
     int64_t initial_remaining_ms;
     struct rl_timer join_timer, sync_timer;
+    bool rebalances_when_loaded;        /* its record names no leader: it was to rebalance */
     bool subscriptions_known;           /* subscribed says what members read: */
     struct rl_table subscribed;         /* topic names, owned (struct rl_slice *) */
     struct rl_consumer_group *consumer; /* consumer_group.h: it is of that protocol; then EMPTY, without members */
@@ -138,7 +137,6 @@ struct rl_group {
     uint32_t writes_in_flight;          /* of the consumer protocol */
     struct rl_list commits;             /* struct rl_offset_commit, on their way */
     uint32_t first_commits_in_flight;   /* of partitions that have no offset yet */
-    uint32_t removals;                  /* of offsets, since it was made */
     uint32_t forget_round;              /* forget_topics.c: what it has forgotten */
     uint32_t rewrite_round;             /* offsets_rewrite.c: the last one that has written it */
     uint32_t busy;                      /* writes on their way that name it */
@@ -250,8 +248,15 @@ struct rl_group_leave_member {
     struct rl_slice instance_id;
     enum rl_group_error error;          /* out */
 };
-/* OK: every member has its own answer.  UNKNOWN_MEMBER: no such group. */
-enum rl_group_error rl_groups_leave(struct rl_groups *groups, struct rl_slice group_id,
-                                    struct rl_group_leave_member *members, uint32_t count);
+struct rl_group_leave {
+    struct rl_slice group_id;
+    struct rl_group_leave_member *members;
+    uint32_t count;
+    enum rl_group_error error;          /* out; OK: every member has its own.  UNKNOWN_MEMBER: no such group */
+    struct rl_group_answer answer;
+};
+/* Members of a group of the consumer protocol are gone when that is on stable storage; one of the classic
+ * protocol stores its next generation, as in Kafka. */
+void rl_groups_leave(struct rl_groups *groups, struct rl_group_leave *leave);
 
 #endif

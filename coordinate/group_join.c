@@ -240,8 +240,7 @@ static void join_group(struct rl_group *group, struct rl_group_join *join)
     if (!has_room(group, join)) {
         struct rl_group_member *member = rl_group_find_member(group, join->member_id);
         if (member != NULL)
-            rl_group_remove_member(member, RL_GROUP_UNKNOWN_MEMBER);
-        rl_group_maybe_complete_join(group);
+            rl_group_lose_member(member, "the group is full");
         join->member_id = rl_slice_of("", 0);
         refuse(groups, join, RL_GROUP_MAX_SIZE_REACHED);
         return;

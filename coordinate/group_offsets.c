@@ -14,6 +14,7 @@
 /* One commit may take so much of the log; a client that wants more makes several. */
 #define COMMIT_BYTES_MAX ((size_t)16 << 20)
 #define RECORD_BYTES 64                 /* of an offset, beside its texts */
+#define COMPARISONS_MAX 10000000u       /* of one OffsetDelete with commits on their way */
 
 static void answer(struct rl_groups *groups, struct rl_group_answer *call)
 {
@@ -113,12 +114,9 @@ static void on_commit_stored(struct rl_group_write *write, rl_status status)
         group->first_commits_in_flight -= partition->is_first;
         if (group->groups != NULL && !partition->is_first)
             rl_committed_offsets_note_commit(&group->offsets, partition->topic, partition->partition, false);
-        if (status == RL_OK && group->groups != NULL)
+        if (status == RL_OK && group->groups != NULL && !partition->is_removed)
             rl_committed_offsets_put(&group->offsets, partition->topic, partition->partition, &partition->value);
     }
-    /* An offset was removed meanwhile: which came last in the log, only the log knows. */
-    if (group->groups != NULL && group->removals != commit->removals && group->groups->store->reload != NULL)
-        group->groups->store->reload(group->groups->store);
     bool is_dropped = group->groups == NULL;
     rl_group_release(group);
     if (!is_dropped)
@@ -175,7 +173,6 @@ static void store_commit(struct rl_group *group, struct rl_offset_commit *commit
         group->first_commits_in_flight += partition->is_first;
     }
     commit->group = group;
-    commit->removals = group->removals;
     rl_list_push_back(&group->commits, &commit->link);
     commit->write = (struct rl_group_write){ .done = on_commit_stored };
     rl_group_hold(group);
@@ -326,9 +323,43 @@ static void add_tombstone(struct rl_group *group, struct rl_slice topic, int32_t
     rl_text_done(&key);
 }
 
+/* What commits on their way say of it (of all its partitions: -1) stands before this in the log, and changes
+ * nothing any more.  True: there was something that memory does not know of. */
+static bool overtake_commits(struct rl_group *group, struct rl_slice topic, int32_t partition)
+{
+    bool is_any = false;
+    RL_LIST_EACH(node, &group->commits) {
+        struct rl_offset_commit *commit = RL_LIST_ENTRY(node, struct rl_offset_commit, link);
+        for (uint32_t i = 0; i < commit->partition_count; i++) {
+            struct rl_offset_commit_partition *one = &commit->partitions[i];
+            if (!is_stored(one) || (partition >= 0 && one->partition != partition) || !rl_slice_equal(one->topic, topic))
+                continue;
+            if (partition < 0 && one->is_first && !one->is_removed)
+                add_tombstone(group, topic, one->partition);
+            is_any |= one->is_first;
+            one->is_removed = true;
+        }
+    }
+    return is_any;
+}
+
+bool rl_group_forget_commits(struct rl_group *group, struct rl_slice topic)
+{
+    return overtake_commits(group, topic, -1);
+}
+
+/* Each partition is looked for in each commit on its way. */
+static bool is_too_busy(const struct rl_group *group, uint32_t asked)
+{
+    uint64_t in_flight = 0;
+    RL_LIST_EACH(node, &group->commits)
+        in_flight += RL_LIST_ENTRY(node, struct rl_offset_commit, link)->partition_count;
+    return in_flight * asked > COMPARISONS_MAX;
+}
+
 void rl_group_remove_offset(struct rl_group *group, struct rl_slice topic, int32_t partition)
 {
-    group->removals++;
+    overtake_commits(group, topic, partition);
     add_tombstone(group, topic, partition);
     rl_committed_offsets_remove(&group->offsets, topic, partition);
 }
@@ -391,7 +422,8 @@ void rl_groups_delete_offsets(struct rl_groups *groups, struct rl_offset_delete 
     call->error = call->group_id.bytes == 0 ? RL_GROUP_INVALID_ID
                 : group == NULL             ? RL_GROUP_ID_NOT_FOUND
                 : !rl_group_is_empty(group) && !rl_group_uses_consumer_protocol(group) ? RL_GROUP_NOT_EMPTY
-                                                                                            : RL_GROUP_OK;
+                : is_too_busy(group, call->partition_count) ? RL_GROUP_NOT_AVAILABLE    /* clients ask again */
+                                                            : RL_GROUP_OK;
     if (call->error != RL_GROUP_OK) {
         answer(groups, &call->answer);
         return;

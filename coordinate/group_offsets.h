@@ -16,6 +16,7 @@ struct rl_offset_commit_partition {
     bool refused;                       /* by the caller: not stored */
     enum rl_group_error error;          /* out */
     bool is_first;                      /* coordinate/ only: it had no offset when this began */
+    bool is_removed;                    /* coordinate/ only: behind this in the log */
 };
 
 struct rl_offset_commit {
@@ -29,7 +30,6 @@ struct rl_offset_commit {
     struct rl_group_answer answer;
     struct rl_group_write write;        /* coordinate/ only, from here */
     struct rl_group *group;
-    uint32_t removals;                  /* of the group, when it began */
     struct rl_list link;
 };
 void rl_groups_commit_offsets(struct rl_groups *groups, struct rl_offset_commit *commit);
@@ -95,6 +95,9 @@ void rl_group_store_offset(struct rl_group *group, struct rl_slice topic, int32_
                            const struct rl_committed_offset *offset);
 /* The tombstone of one offset joins the next write; it is forgotten at once. */
 void rl_group_remove_offset(struct rl_group *group, struct rl_slice topic, int32_t partition);
+/* Commits of this topic that are on their way change nothing any more; tombstones for what memory does not
+ * know of join the next write.  False: there was nothing of that kind. */
+bool rl_group_forget_commits(struct rl_group *group, struct rl_slice topic);
 /* Tombstones of all there is, and of the group itself; it is dropped at once. */
 void rl_group_remove(struct rl_group *group);
 

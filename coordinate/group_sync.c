@@ -181,20 +181,20 @@ static enum rl_group_error leave_one(struct rl_group *group, const struct rl_gro
     return RL_GROUP_OK;
 }
 
-enum rl_group_error rl_groups_leave(struct rl_groups *groups, struct rl_slice group_id,
-                                    struct rl_group_leave_member *members, uint32_t count)
+void rl_groups_leave(struct rl_groups *groups, struct rl_group_leave *leave)
 {
-    struct rl_group *group = rl_groups_find(groups, group_id);
+    struct rl_group *group = rl_groups_find(groups, leave->group_id);
     bool left = false;
-    if (group_id.bytes == 0)
-        return RL_GROUP_INVALID_ID;
-    if (group == NULL)
-        return RL_GROUP_UNKNOWN_MEMBER;
-    for (uint32_t i = 0; i < count; i++)
-        members[i].error = leave_one(group, &members[i], &left);
-    if (left && group->consumer != NULL)
-        rl_consumer_group_left(group);
-    else if (left && group->state != RL_GROUP_EMPTY)
+    leave->error = leave->group_id.bytes == 0 ? RL_GROUP_INVALID_ID
+                 : group == NULL              ? RL_GROUP_UNKNOWN_MEMBER
+                                              : RL_GROUP_OK;
+    for (uint32_t i = 0; leave->error == RL_GROUP_OK && i < leave->count; i++)
+        leave->members[i].error = leave_one(group, &leave->members[i], &left);
+    if (left && group->consumer != NULL) {
+        rl_consumer_group_left(group, leave);
+        return;
+    }
+    if (left && group->state != RL_GROUP_EMPTY)
         rl_group_rebalance(group, "members left");
-    return RL_GROUP_OK;
+    rl_list_push_back(groups->answers, &leave->answer.link);
 }

@@ -59,17 +59,11 @@ static void store_end(struct rl_group_store *store, struct rl_group_write *write
     mark_dirty(log);
 }
 
-static void store_reload(struct rl_group_store *store)
-{
-    struct rl_offsets_log *log = RL_CONTAINER_OF(store, struct rl_offsets_log, store);
-    log->failed(log);
-}
-
 void rl_offsets_log_init(struct rl_offsets_log *log, struct rl_shard *shard, struct rl_uuid topic_id,
                          int32_t partition, struct rl_list *dirty, void (*failed)(struct rl_offsets_log *),
                          void (*appended)(struct rl_offsets_log *, rl_status, size_t, int64_t))
 {
-    *log = (struct rl_offsets_log){ .store = { store_add, store_end, store_reload }, .shard = shard, .topic_id = topic_id,
+    *log = (struct rl_offsets_log){ .store = { store_add, store_end }, .shard = shard, .topic_id = topic_id,
                                     .partition = partition, .dirty = dirty, .failed = failed,
                                     .appended = appended };
     rl_list_init(&log->writes);
@@ -154,8 +148,8 @@ void rl_offsets_log_flush(struct rl_offsets_log *log)
             refuse(append, status);
     }
     /* They saw what memory says now, which may be ahead of the log: what is on its way has to arrive. */
-    if (rl_list_empty(&log->appends))
-        finish_writes(&without_records, RL_OK);
+    if (status != RL_OK || rl_list_empty(&log->appends))
+        finish_writes(&without_records, status);
     else
         rl_list_take_all(&RL_LIST_ENTRY(log->appends.previous, struct offsets_append, link)->writes,
                          &without_records);

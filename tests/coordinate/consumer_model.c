@@ -353,10 +353,9 @@ void client_do_classic(struct client *c)
 
 static void leave_classic(struct client *c)
 {
-    struct rl_group_leave_member leaving = { .member_id = text(c->id), .instance_id = instance_of(c) };
     if (c->joining || c->syncing || c->committing || c->epoch == 0)
         return;
-    (void)rl_groups_leave(&rig.groups, text("g"), &leaving, 1);
+    group_rig_leave(&rig, text(c->id), instance_of(c));
     client_be_somebody_new(c);
 }
 

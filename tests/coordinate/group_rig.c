@@ -1,5 +1,6 @@
 /* tests/coordinate/group_rig.c — groups alone. */
 #include "group_rig.h"
+#include "core/memory.h"
 #include <criterion/criterion.h>
 
 static struct group_rig *rig_of(struct rl_group_store *store)
@@ -85,4 +86,23 @@ void group_rig_stop(struct group_rig *rig)
     rl_shard_set_join(rig->set, NULL, NULL);
     rl_shard_set_free(rig->set);
     rl_mem_free(rig->mem);
+}
+
+struct leaving {
+    struct rl_group_leave call;
+    struct rl_group_leave_member member;
+};
+
+static void on_left(struct rl_group_answer *answer)
+{
+    rl_free(RL_CONTAINER_OF(answer, struct leaving, call.answer));
+}
+
+void group_rig_leave(struct group_rig *rig, struct rl_slice member_id, struct rl_slice instance_id)
+{
+    struct leaving *leaving = rl_alloc_zero(1, sizeof *leaving);
+    leaving->member = (struct rl_group_leave_member){ .member_id = member_id, .instance_id = instance_id };
+    leaving->call = (struct rl_group_leave){ .group_id = rl_slice_of_string("g"), .members = &leaving->member, .count = 1,
+                                             .answer = { .done = on_left } };
+    rl_groups_leave(&rig->groups, &leaving->call);
 }

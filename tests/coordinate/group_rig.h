@@ -28,6 +28,8 @@ void group_rig_turn(struct group_rig *rig);
 bool group_rig_end_write(struct group_rig *rig, rl_status status);
 /* End all writes well, and give answers, until nothing is left. */
 void group_rig_settle(struct group_rig *rig);
+/* A member leaves "g"; how that is answered is of no interest. */
+void group_rig_leave(struct group_rig *rig, struct rl_slice member_id, struct rl_slice instance_id);
 /* Let time pass, timers run, answers be given. */
 void group_rig_advance(struct group_rig *rig, int64_t ms);
 

@@ -46,7 +46,7 @@ static void truncate_to(uint32_t count)
 void recorded_log_attach(struct group_rig *rig)
 {
     recorded_log.rig = rig;
-    rig->store = (struct rl_group_store){ add, end, NULL };
+    rig->store = (struct rl_group_store){ add, end };
 }
 
 static void forget_writes(void)

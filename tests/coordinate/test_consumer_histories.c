@@ -13,6 +13,7 @@
  *   - when all is quiet everybody has what the assignment says, and every partition that is read is
  *     somebody's. */
 #include "consumer_model.h"
+#include "coordinate/consumer_group_internal.h"
 #include "core/logger.h"
 #include "core/memory.h"
 #include "recorded_log.h"
@@ -55,7 +56,14 @@ static void check_owners(void)
         cr_assert_leq(m->epoch, g->consumer->assignment_epoch);
         bytes += m->bytes;
     }
+    uint32_t at = 0;
+    for (const struct rl_group_regex *r; (r = rl_table_next(&g->consumer->regexes, &at)) != NULL;)
+        for (uint32_t i = 0; i < r->topic_count; i++)
+            bytes += sizeof *r->topics + r->topics[i].bytes;
     cr_assert_eq(g->consumer->member_bytes, bytes);
+    uint64_t kept = rl_consumer_group_hash(g);
+    g->consumer->topics_hash_known = false;
+    cr_assert_eq(rl_consumer_group_hash(g), kept, "seed %llu", (unsigned long long)model.seed);
     rl_partition_set_sort(&all);
     cr_assert_eq(all.count, count, "two owners, seed %llu", (unsigned long long)model.seed);
     cr_assert_eq(rl_table_count(&g->consumer->owners), count);

@@ -1,7 +1,10 @@
 /* tests/coordinate/test_consumer_migrate.c — a group with members changes its protocol: what is written,
  * what a killed broker finds, and what keeps a group as it is. */
 #include "coordinate/consumer_group.h"
+#include "coordinate/consumer_group_internal.h"
+#include "coordinate/consumer_group_record.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "recorded_log.h"
 #include "replicate/metadata_image.h"
 #include <criterion/criterion.h>
@@ -342,5 +345,204 @@ Test(consumer_migrate, a_deletion_takes_commits_on_their_way_along)
     cr_assert_eq(committed(3), -1);
     recorded_log_reload();
     cr_assert_eq(committed(3), -1);
+    stop();
+}
+
+/* ---- ids that a JoinGroup was given ---- */
+
+static enum rl_group_error ask_id(struct classic *c, const char *client_id)
+{
+    c->join = (struct rl_group_join){ .group_id = text("g"), .member_id = text(""), .client_id = text(client_id),
+        .client_host = text("/h"), .protocol_type = text("consumer"), .protocols = &protocol, .protocol_count = 1,
+        .session_timeout_ms = 50000, .rebalance_timeout_ms = 50000, .needs_member_id = true,
+        .answer = { .done = on_answered } };
+    rl_groups_join(&rig.groups, &c->join);
+    recorded_log_settle();
+    snprintf(c->id, sizeof c->id, "%.*s", (int)c->join.ret_member_id.bytes, (const char *)c->join.ret_member_id.data);
+    rl_free(c->join.memory);
+    c->join.memory = NULL;
+    return c->join.error;
+}
+
+/* They are used by heartbeats, and then by JoinGroup: each is one member, and not two. */
+Test(consumer_migrate, an_id_that_was_given_out_joins_by_both_protocols)
+{
+    enum { COUNT = 4 };
+    struct classic c[COUNT] = { 0 };
+    uint32_t listed = 0;
+    start();
+    rig.limits.consumer_session_timeout_ms = 1000;
+    cr_assert_eq(beat("first", NULL, 0), RL_GROUP_OK);
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_eq(ask_id(&c[i], "c"), RL_GROUP_MEMBER_ID_REQUIRED);
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_eq(beat(c[i].id, NULL, 0), RL_GROUP_OK);
+    cr_assert_eq(rl_table_count(&group()->pending), 0);
+    for (int i = 0; i < COUNT; i++) {
+        classic_send_join(&c[i], NULL);
+        recorded_log_settle();
+        cr_assert_eq(classic_joined(&c[i]), RL_GROUP_OK);
+    }
+    RL_LIST_EACH(node, &group()->consumer->members)
+        listed++;
+    cr_assert_eq(listed, rl_table_count(&group()->consumer->by_member_id));
+    cr_assert_eq(listed, COUNT + 1);
+    group_rig_advance(&rig, 5000);      /* sessions end, and the group changes its protocol */
+    recorded_log_settle();
+    stop();
+}
+
+/* Each holds the client id that asked for it: they count. */
+Test(consumer_migrate, ids_that_are_given_out_are_bounded)
+{
+    struct classic c = { 0 };
+    char *client_id = rl_alloc_zero(1, 32001);
+    int given = 0;
+    memset(client_id, 'c', 32000);
+    start();
+    while (ask_id(&c, client_id) == RL_GROUP_MEMBER_ID_REQUIRED)
+        cr_assert_lt(++given, 10000);
+    cr_assert_eq(c.join.error, RL_GROUP_MAX_SIZE_REACHED);
+    cr_assert_gt(given, 1000);
+    rl_free(client_id);
+    stop();
+}
+
+/* ---- what a restart finds ---- */
+
+static struct rl_consumer_heartbeat regex_call;
+
+static void regex_beat(const char *member, int32_t epoch, bool full)
+{
+    regex_call = (struct rl_consumer_heartbeat){ .group_id = text("g"), .member_id = text(member), .instance_id = text("i"),
+        .client_id = text("c"), .client_host = text("/h"), .member_epoch = epoch, .needs_member_id = true,
+        .rebalance_timeout_ms = full ? 2000 : -1, .topics_told = full, .regex = full ? text("t.*") : (struct rl_slice){ 0 },
+        .owned_told = full, .answer = { .done = on_answered } };
+    int before = answers;
+    rl_groups_consumer_heartbeat(&rig.groups, &regex_call);
+    for (int i = 0; i < 100 && answers == before; i++) {
+        group_rig_advance(&rig, 1);
+        recorded_log_settle();
+    }
+    cr_assert_eq(answers, before + 1);
+    cr_assert_eq(regex_call.error, RL_GROUP_OK);
+    rl_consumer_heartbeat_done(&regex_call);
+}
+
+/* A static member that reads by a pattern comes back under another id; then the broker restarts. */
+Test(consumer_migrate, a_pattern_outlives_its_reader_s_return)
+{
+    start();
+    regex_beat("a", 0, true);
+    cr_assert_eq(rl_consumer_group_find(group(), text("a"))->assigned.count, 4);
+    regex_beat("a", RL_CONSUMER_LEAVE_STATIC, false);
+    regex_beat("b", 0, true);
+    cr_assert_eq(rl_consumer_group_find(group(), text("b"))->assigned.count, 4);
+    recorded_log_reload();
+    const struct rl_consumer_member *m = rl_consumer_group_find(group(), text("b"));
+    cr_assert_eq(m->assigned.count, 4);
+    regex_beat("b", m->epoch, false);
+    m = rl_consumer_group_find(group(), text("b"));
+    cr_expect_eq(m->assigned.count, 4, "it has %u, is to give up %u", m->assigned.count, m->revoking.count);
+    cr_expect_not(regex_call.ret_assignment_told);
+    stop();
+}
+
+/* The record by which one gave up a partition was damaged, and passed over. */
+static void restore(struct rl_consumer_group_record *record, struct rl_slice detail)
+{
+    struct rl_text key = { 0 }, value = { 0 };
+    rl_consumer_group_record_key(&key, record->kind, text("g"), detail);
+    if (!record->tombstone)
+        rl_consumer_group_record_value(&value, record);
+    cr_assert_eq(rl_groups_restore_record(&rig.groups, rl_text_slice(&key),
+                                          record->tombstone ? (struct rl_slice){ 0 } : rl_text_slice(&value)), RL_OK);
+    rl_text_done(&key);
+    rl_text_done(&value);
+}
+
+Test(consumer_migrate, a_partition_that_damage_gave_to_two)
+{
+    int32_t numbers[] = { 0 };
+    struct rl_consumer_group_record_topic has = { .topic_id = { { 1 } }, .partitions = numbers, .partition_count = 1 };
+    start();
+    struct rl_consumer_group_record meta = { .kind = RL_CONSUMER_GROUP_RECORD_METADATA, .value.metadata = { .epoch = 3 } };
+    struct rl_consumer_group_record member = { .kind = RL_CONSUMER_GROUP_RECORD_MEMBER, .value.member_metadata = {
+        .client_id = text("c"), .client_host = text("/h"), .subscribed_topic_names = names, .subscribed_topic_name_count = 1,
+        .rebalance_timeout_ms = 1000 } };
+    struct rl_consumer_group_record current = { .kind = RL_CONSUMER_GROUP_RECORD_CURRENT_MEMBER, .value.current_member = {
+        .member_epoch = 2, .previous_member_epoch = 1, .state = 0, .assigned = &has, .assigned_count = 1 } };
+    struct rl_consumer_group_record gone = { .kind = RL_CONSUMER_GROUP_RECORD_MEMBER, .tombstone = true };
+    restore(&meta, (struct rl_slice){ 0 });
+    restore(&member, text("a"));
+    restore(&current, text("a"));
+    restore(&member, text("b"));
+    restore(&current, text("b"));       /* between: the damaged record of a */
+    restore(&gone, text("b"));
+    rl_group_store(rl_groups_find(&rig.groups, text("g")));     /* as the rewriting does */
+    rl_consumer_group_write(rl_groups_find(&rig.groups, text("g")));
+    stop();
+}
+
+/* Before anybody has joined again. */
+Test(consumer_migrate, a_rebalance_after_the_change_outlives_a_kill)
+{
+    struct classic c = { 0 };
+    start_classic(&c, NULL);
+    cr_assert_eq(beat("new", NULL, 0), RL_GROUP_OK);
+    cr_assert_eq(classic_join(&c, NULL), RL_GROUP_OK);  /* gives up, at once as version 0 owns nothing */
+    classic_send_sync(&c, NULL, NULL, 0);
+    recorded_log_settle();
+    cr_assert_eq(classic_synced(&c), RL_GROUP_OK);
+    int32_t epoch = group()->consumer->epoch;
+    cr_assert_eq(rl_consumer_group_find(group(), text(c.id))->epoch, epoch);
+    cr_assert_eq(beat("new", NULL, epoch), RL_GROUP_OK);
+    cr_assert_eq(rl_consumer_group_find(group(), text(c.id))->assigned.count, 2);
+    cr_assert_eq(rl_consumer_group_find(group(), text("new"))->assigned.count, 2);
+    cr_assert_eq(beat("new", NULL, RL_CONSUMER_LEAVE), RL_GROUP_OK);
+    cr_assert_null(group()->consumer);
+    cr_assert_eq(rl_groups_heartbeat(&rig.groups, text("g"), text(c.id), (struct rl_slice){ 0 }, epoch), RL_GROUP_REBALANCING);
+    recorded_log_reload();              /* killed now */
+    cr_expect_eq(rl_groups_heartbeat(&rig.groups, text("g"), text(c.id), (struct rl_slice){ 0 }, epoch), RL_GROUP_REBALANCING,
+                 "half of the topic is nobody's, and nobody is told");
+    stop();
+}
+
+/* ---- LeaveGroup ---- */
+
+Test(consumer_migrate, a_member_is_gone_when_that_is_stored)
+{
+    struct classic c = { 0 };
+    start_classic(&c, NULL);
+    cr_assert_eq(beat("new", NULL, 0), RL_GROUP_OK);
+    struct rl_group_leave_member one = { .member_id = text(c.id) };
+    struct rl_group_leave leave = { .group_id = text("g"), .members = &one, .count = 1, .answer = { .done = on_answered } };
+    answers = 0;
+    rl_groups_leave(&rig.groups, &leave);
+    group_rig_turn(&rig);
+    cr_assert_eq(answers, 0);
+    recorded_log_settle();
+    cr_assert_eq(answers, 1);
+    cr_assert(leave.error == RL_GROUP_OK && one.error == RL_GROUP_OK);
+    recorded_log_reload();
+    cr_assert_eq(rl_table_count(&group()->consumer->by_member_id), 1);
+    one.member_id = text("new");        /* not of this protocol */
+    rl_groups_leave(&rig.groups, &leave);
+    recorded_log_settle();
+    cr_assert_eq(one.error, RL_GROUP_UNKNOWN_MEMBER);
+    stop();
+}
+
+Test(consumer_migrate, a_member_that_could_not_be_removed_is_there)
+{
+    struct classic c = { 0 };
+    start_classic(&c, NULL);
+    cr_assert_eq(beat("new", NULL, 0), RL_GROUP_OK);
+    struct rl_group_leave_member one = { .member_id = text(c.id) };
+    struct rl_group_leave leave = { .group_id = text("g"), .members = &one, .count = 1, .answer = { .done = on_answered } };
+    rl_groups_leave(&rig.groups, &leave);
+    recorded_log_reload();
+    cr_assert_eq(leave.error, RL_GROUP_NOT_COORDINATOR);
+    cr_assert_eq(rl_table_count(&group()->consumer->by_member_id), 2);
     stop();
 }

@@ -708,3 +708,36 @@ Test(coordinator, who_waits_is_answered_at_the_stop)
     cr_assert_eq(rl_coordinator_find(rig.shard, text("g"), &groups), RL_GROUP_NOT_COORDINATOR);
     rig_stop();
 }
+
+static void on_neighbour_joined(struct rl_group_answer *answer)
+{
+    (void)answer;
+}
+
+/* An offset is deleted while a commit of it is on its way: the other groups of that partition do not notice. */
+Test(coordinator, a_deletion_disturbs_no_neighbour)
+{
+    const struct rl_group_protocol protocol = { text("range"), text("m") };
+    struct commit first;
+    char other[8] = "h";
+    rig_start();
+    for (int i = 0; partition_of(other) != partition_of("g"); i++)
+        snprintf(other, sizeof other, "h%d", i);
+    struct rl_group_join join = { .group_id = text(other), .member_id = text(""), .client_id = text("c"),
+        .client_host = text("/h"), .protocol_type = text("x"), .protocols = &protocol, .protocol_count = 1,
+        .session_timeout_ms = 50000, .rebalance_timeout_ms = 50000, .answer = { .done = on_neighbour_joined } };
+    ((struct rl_group_limits *)(uintptr_t)groups_of(other)->limits)->initial_rebalance_delay_ms = 5;
+    rl_groups_join(groups_of(other), &join);
+    commit_send(&first, "g", 0, 5);
+    struct rl_offset_delete_partition one = { .topic = text("t"), .partition = 0 };
+    struct rl_offset_delete offsets = { .group_id = text("g"), .partitions = &one, .partition_count = 1,
+                                        .answer = { .done = on_deleted } };
+    rl_groups_delete_offsets(groups_of("g"), &offsets);
+    settle();
+    rl_mem_advance(rig.mem, 10000000);
+    settle();
+    cr_assert_eq(committed("g", 0), -1);
+    cr_assert_eq(join.error, RL_GROUP_OK);
+    rl_free(join.memory);
+    rig_stop();
+}

@@ -211,13 +211,21 @@ Test(group, a_static_member_takes_its_place_again)
     end_pair(&a, &again);
 }
 
+static void on_left(struct rl_group_answer *answer)
+{
+    (void)answer;
+}
+
 Test(group, the_last_one_leaves)
 {
     struct caller a = { 0 }, b = { 0 };
     make_pair(&a, &b);
     struct rl_group_leave_member leaving[] = { { .member_id = text(a.id) }, { .member_id = text("nobody") },
                                                { .member_id = text(b.id) } };
-    cr_assert_eq(rl_groups_leave(&rig.groups, text("g"), leaving, 3), RL_GROUP_OK);
+    struct rl_group_leave leave = { .group_id = text("g"), .members = leaving, .count = 3, .answer = { .done = on_left } };
+    rl_groups_leave(&rig.groups, &leave);
+    group_rig_turn(&rig);
+    cr_assert_eq(leave.error, RL_GROUP_OK);
     cr_assert_eq(leaving[0].error, RL_GROUP_OK);
     cr_assert_eq(leaving[1].error, RL_GROUP_UNKNOWN_MEMBER);
     group_rig_settle(&rig);

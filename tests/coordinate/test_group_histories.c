@@ -237,10 +237,9 @@ static void check_counts(void)
 
 static void do_leave(struct life *l)
 {
-    struct rl_group_leave_member leaving = { .member_id = text(l->id), .instance_id = instance_of(l) };
     if (l->joining || l->syncing)
         return;
-    (void)rl_groups_leave(&rig.groups, text("g"), &leaving, 1);
+    group_rig_leave(&rig, text(l->id), instance_of(l));
 }
 
 static void do_beat(struct life *l)
