@@ -213,12 +213,13 @@ void rl_consumer_group_join(struct rl_group *group, struct rl_group_join *join)
     const struct rl_consumer_member *old = join->instance_id.data == NULL ? NULL
                                          : rl_table_find(&group->consumer->by_instance_id, join->instance_id);
     bool takes_over = old != NULL && !old->is_classic;
+    int32_t epoch = group->consumer->epoch;     /* which the others are in, whatever this one reads */
     join->error = find_or_add(group, join, &member);
     if (join->error == RL_GROUP_OK) {
         take_join(member, join, &subscription);
         fill(join, member);
         if (takes_over)                 /* perhaps from the last one of the consumer protocol */
-            rl_consumer_group_maybe_downgrade(group, group->consumer->epoch);
+            rl_consumer_group_maybe_downgrade(group, epoch);
         answer_when_stored(group, true, &join->error, &join->answer);
     } else {
         if (join->error != RL_GROUP_MEMBER_ID_REQUIRED)

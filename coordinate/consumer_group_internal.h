@@ -87,8 +87,8 @@ enum rl_group_error rl_consumer_write_error(rl_status status);
  * that afterwards.  False: *ret_why says why it cannot be.  Stored, not ended. */
 bool rl_consumer_group_upgrade(struct rl_group *group, const struct rl_consumer_heartbeat *call,
                                const char **ret_why);
-/* If only members of the classic protocol are left, the group is a classic one now, in this generation,
- * and rebalances unless everyone has what he is to have.  Stored, not ended. */
+/* If only members of the classic protocol are left, the group is a classic one now, in this generation
+ * (that which they know), and rebalances; unless everyone has what he is to have, in the group's epoch.  Stored, not ended. */
 void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generation);
 
 /* ---- consumer_target.c ---- */

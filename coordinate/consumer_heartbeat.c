@@ -90,10 +90,14 @@ static enum rl_group_error check_request(const struct rl_groups *groups, struct 
 
 /* ---- the group ---- */
 
+#define TOO_MUCH "What the members of the consumer group tell is too much."
+
 static enum rl_group_error become_consumer_group(struct rl_group *group, struct rl_consumer_heartbeat *call)
 {
     const char *why;
     bool was_stored = group->generation > 0;
+    if (rl_consumer_heartbeat_bytes(call) > RL_CONSUMER_MEMBER_BYTES_MAX)
+        return say(call, RL_GROUP_MAX_SIZE_REACHED, TOO_MUCH);
     if (group->state != RL_GROUP_EMPTY) {
         if (rl_consumer_group_upgrade(group, call, &why))
             return RL_GROUP_OK;
@@ -155,7 +159,7 @@ static enum rl_group_error find_group(struct rl_groups *groups, struct rl_consum
         return say(call, RL_GROUP_MAX_SIZE_REACHED, "The consumer group has reached its maximum capacity of %u members.",
                    size_max);
     if (call->member_epoch >= 0 && !has_room(group, call))
-        return say(call, RL_GROUP_MAX_SIZE_REACHED, "What the members of the consumer group tell is too much.");
+        return say(call, RL_GROUP_MAX_SIZE_REACHED, TOO_MUCH);
     *ret_group = group;
     return RL_GROUP_OK;
 }

@@ -245,6 +245,8 @@ void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generatio
         count > (uint32_t)group->groups->limits->size_max || !fits_one_write(group))
         return;
     bool is_settled = everyone_has_his_target(group);
+    if (is_settled)
+        generation = group->consumer->epoch;
     struct mover *movers = rl_alloc_zero(count + 1, sizeof *movers);
     RL_LIST_EACH(node, &group->consumer->members) {
         const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);

@@ -559,6 +559,29 @@ def a_classic_member_takes_over(s, version):
     a.ask("the one before")
 
 
+@case("JoinGroup", 5, 9)
+def a_classic_member_takes_over_and_reads_something_else(s, version):
+    """Who else is there keeps its generation until it has heard of the rebalance."""
+    topic, other = known_topic(s, "topic", 1), known_topic(s, "other", 1)
+    a = Consumer(s, "group", "a", topic, instance="one")
+    a.join()
+    time.sleep(INTERVAL)
+    c = Classic(s, "group", topic, version=version)
+    c.join()
+    c.try_sync()
+    time.sleep(INTERVAL)
+    a.beat(topic_partitions=a.owned(topic, 0))
+    c.keep("settled", c.heartbeat())
+    m = Classic(s, "group", other, instance="one", version=version)
+    joined = m.join()
+    m.keep("takes over", {"error_code": joined["error_code"]})
+    c.keep("the other beats", c.heartbeat())
+    committed = s.quiet("OffsetCommit", 8, {
+        "group_id": c.group, "member_id": c.id, "generation_id_or_member_epoch": c.generation, "topics": [
+            {"name": topic, "partitions": [{"partition_index": 0, "committed_offset": 5}]}]})
+    c.keep("and commits", committed)
+
+
 @case("ConsumerGroupHeartbeat", 0, 1)
 def groups_that_cannot_change(s, version):
     topic = known_topic(s, "topic", 1)
