@@ -450,9 +450,8 @@ rl_status rl_log_append(struct rl_log *log, struct rl_batch *batch, struct rl_bu
     struct rl_segment *seg = rl_log_active(log);
     if (config->message_timestamp_type == RL_LOG_APPEND_TIME)
         rl_batch_set_append_time(batch, shard->wall_ms);
-    /* Epochs never fall: where the last batch has a later one than who leads (its bytes were damaged where
-     * no checksum covers them, or the metadata is an older copy), it goes on, or what follows it could
-     * not be read. */
+    /* Epochs never fall: where the log has a later one than who leads (the metadata is an older copy), that
+     * goes on, or what follows could not be read. */
     int32_t latest_epoch = rl_epoch_cache_latest(&log->epochs);
     if (RL_UNLIKELY(leader_epoch > latest_epoch))
         rl_epoch_cache_assign(&log->epochs, leader_epoch, log->end_offset);

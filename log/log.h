@@ -109,6 +109,8 @@ struct rl_log_start {
     bool same_mount;
     struct rl_log_flushed flushed;      /* of a log that failed and is opened again */
     bool sync_failed;                   /* likewise: whether or not its mark could be written */
+    bool leader_epoch_known;
+    int32_t leader_epoch;               /* the latest that anybody has led in, if that is known */
 };
 rl_status rl_log_directory_start(struct rl_disk *disk, const char *data_dir, struct rl_log_start *ret_start);
 /* Helper, once all logs are open after a start that was not on the same mount: from

@@ -507,10 +507,27 @@ static void load_checkpoint(struct rl_recovering *run)
     rl_text_done(&file);
 }
 
+/* One batch at the end, of an epoch that nobody has led in: it is damaged where no checksum covers it, and is
+ * not served.  More of them are believed: the metadata is an older copy. */
+static void disbelieve_last_epoch(struct rl_recovering *run)
+{
+    struct rl_recovery *r = run->r;
+    struct rl_epoch_entry *newest = r->epochs.count > 0 ? &r->epochs.entries[r->epochs.count - 1] : NULL;
+    if (!r->leader_epoch_known || newest == NULL || newest->epoch <= r->leader_epoch || run->epoch_batches != 1)
+        return;
+    RL_WARN("log", "%s: the batch at offset %" PRId64 " says leader epoch %d, and nobody has led in a later one "
+            "than %d: it is damaged", r->directory, newest->start_offset, newest->epoch, r->leader_epoch);
+    if (r->epochs.count > 1)
+        r->epochs.count--;
+    else
+        newest->epoch = r->leader_epoch;
+}
+
 static void finish(struct rl_recovering *run)
 {
     struct rl_recovery *r = run->r;
 
+    disbelieve_last_epoch(run);
     rl_producer_state_expire(run->producers, r->wall_ms, r->producer_id_expiration_ms);
     if (rl_producer_state_count(run->producers) > 0) {
         r->producers = run->producers;

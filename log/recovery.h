@@ -32,6 +32,8 @@ struct rl_recovery {
     struct rl_uuid topic_id;
     bool same_mount;
     bool sync_failed;                   /* as if the mark were there */
+    bool leader_epoch_known;
+    int32_t leader_epoch;               /* see struct rl_log_start */
     struct rl_log_flushed flushed;      /* what was on stable storage, if that is known */
     int64_t cut_offset;                 /* batches from here on are cut; INT64_MAX: none */
     int32_t index_interval_bytes;

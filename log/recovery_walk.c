@@ -54,8 +54,9 @@ static void note_epoch(struct rl_recovering *run, const struct rl_batch *batch)
 
     if (newest != NULL && epoch < newest->epoch && run->epoch_batches == 1) {
         if (epochs->count == 1) {
+            bool is_false = run->r->leader_epoch_known && newest->epoch > run->r->leader_epoch;
             run->doubted = *newest;
-            *newest = (struct rl_epoch_entry){ epoch, batch->base_offset };
+            *newest = (struct rl_epoch_entry){ epoch, is_false ? newest->start_offset : batch->base_offset };
             return;
         }
         if (newest[-1].epoch == epoch)

@@ -161,8 +161,11 @@ static void open_again(struct replica *r)
     struct rl_partition *p = r->partition;
     struct rl_log_identity identity = rl_replica_identity(r);
 
+    struct rl_log_start start = r->heal->log_start;
+    start.leader_epoch_known = true;
+    start.leader_epoch = RL_MAX(r->leader_epoch, p->leader_epoch);
     r->opening = true;
-    rl_log_open(manager_of(r)->shard, &identity, &p->config, r->heal->log_start,
+    rl_log_open(manager_of(r)->shard, &identity, &p->config, start,
                 &rl_partition_log_events, p, on_opened, r);
 }
 

@@ -236,7 +236,10 @@ static void replica_open(struct replica *r)
 {
     struct replica_manager *m = r->partition->manager;
     struct rl_log_identity identity = rl_replica_identity(r);
-    rl_log_open(m->shard, &identity, &r->partition->config, m->options.log_start,
+    struct rl_log_start start = m->options.log_start;
+    start.leader_epoch_known = true;
+    start.leader_epoch = r->leader_epoch;
+    rl_log_open(m->shard, &identity, &r->partition->config, start,
                 &rl_partition_log_events, r->partition, on_log_opened, r);
 }
 

@@ -282,6 +282,8 @@ rl_status fixture_try_open(struct fixture *f, struct rl_log_start start)
     struct opened opened = { .f = f };
 
     f->flushed_offset = f->written_offset = -1;
+    start.leader_epoch_known = !f->leader_epoch_unknown;
+    start.leader_epoch = 5;
     rl_log_open(f->shard, &f->identity, &f->config, start, &events, f, on_opened, &opened);
     cr_assert_not(opened.done);
     settle(f);

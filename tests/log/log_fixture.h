@@ -62,6 +62,7 @@ struct fixture {
     struct rl_log_config config;
     struct rl_log_identity identity;
     struct rl_log_manager_options options;
+    bool leader_epoch_unknown;          /* as for a metadata log that is an older copy */
     uint64_t save_bytes;                /* 0: as shipped; takes effect at the next start */
     struct rl_log *log;
     struct model model;
