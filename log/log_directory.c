@@ -244,8 +244,8 @@ static rl_status sync_names(struct rl_disk *disk, const char *data_dir)
     status = rl_disk_sync_all(disk, fd);
     rl_disk_close(disk, fd);
     /* The kernel tells of it once: a later sync that succeeds proves nothing of these names. */
-    if (status != RL_OK && status != RL_EUNSUPPORTED)
-        (void)rl_log_directory_doubt(disk, data_dir);
+    if (status != RL_OK && status != RL_EUNSUPPORTED && rl_log_directory_doubt(disk, data_dir) != RL_OK)
+        (void)rl_disk_unlink(disk, path);       /* without it a start looks at everything, too */
     return status;
 }
 

@@ -71,15 +71,17 @@ rl_status rl_file_replace(struct rl_disk *disk, const char *path, bool sync, rl_
     rl_status status;
     uint64_t failed_bytes;
     int attempts = 0, most;
+    bool holds_much = false;
 
     do {
         temporary_name(path, attempts, temporary);
         status = write_one(disk, temporary, attempts, sync, fill, arg, &failed_bytes);
         attempts++;
+        holds_much |= failed_bytes > LARGE_BYTES;
         most = failed_bytes > LARGE_BYTES ? ATTEMPTS_LARGE_MAX : ATTEMPTS_MAX;
     } while (failed_bytes != 0 && attempts < most);
-    /* No room but where the device fails: that is not healed by space. */
-    if (status == RL_ENOSPACE && attempts > 1)
+    /* No room but where the device fails: that is not healed by space, unless what is held took it. */
+    if (status == RL_ENOSPACE && attempts > 1 && !holds_much)
         status = RL_EIO;
     if (attempts > 1)
         RL_WARN("log", "%s: input/output error at %d places, %s; the disk should be "
