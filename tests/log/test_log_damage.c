@@ -269,6 +269,7 @@ Test(log_damage, a_read_ends_before_a_batch_with_a_false_epoch)
     cr_assert_eq(memcmp(bytes, batch[0].bytes, batch[0].size_bytes), 0);
     rl_free(bytes);
     cr_assert_eq(fixture_read(&f, 2, 24, 100000, true, &bytes, &size), RL_ECORRUPT);
+    rl_free(bytes);
     cr_assert_eq(fixture_read(&f, 3, 24, 100000, true, &bytes, &size), RL_OK);
     cr_assert_gt(size, batch[3].size_bytes);
     cr_assert_eq(memcmp(bytes, batch[3].bytes, batch[3].size_bytes), 0);
@@ -304,7 +305,7 @@ static void check_last_is_refused(struct fixture *f, int batches, int appended)
         cr_assert_eq(status, i == batches - 1 ? RL_ECORRUPT : RL_OK, "%d of %d", i, batches);
         if (status == RL_OK)
             cr_assert_eq(memcmp(bytes, f->model.batches[i].bytes, f->model.batches[i].size_bytes), 0);
-        rl_free(status == RL_OK ? bytes : NULL);
+        rl_free(bytes);
     }
     cr_assert_eq(rl_log_latest_epoch(f->log), 5);
 }
