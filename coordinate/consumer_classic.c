@@ -20,45 +20,15 @@ static void refuse(struct rl_group *group, struct rl_group_join *join, enum rl_g
     rl_group_answer(group, &join->answer);
 }
 
-struct protocol_count {
-    uint32_t members, last;             /* how many support it, and the last of them */
-};
-
-/* Names may be thousands, of the call and of each member: every one is looked at once. */
-static uint32_t count_supporters(const struct rl_group *group, const struct rl_table *counts)
-{
-    uint32_t members = 0;
-    RL_LIST_EACH(node, &group->consumer->members) {
-        const struct rl_consumer_member *member = RL_LIST_ENTRY(node, struct rl_consumer_member, link);
-        members += member->is_classic;
-        for (uint32_t i = 0; i < member->protocol_count; i++) {
-            struct protocol_count *count = rl_table_find(counts, member->protocols[i].name);
-            if (count == NULL || count->last == members)
-                continue;
-            count->last = members;
-            count->members++;
-        }
-    }
-    return members;
-}
-
 /* All members of the classic protocol support one of these. */
 static bool is_supported(const struct rl_group *group, const struct rl_group_join *join)
 {
-    struct rl_table counts;
+    const struct rl_protocol_counts *counts = &group->consumer->protocol_counts;
     bool is_any = false;
     if (!rl_slice_equal_string(join->protocol_type, "consumer"))
         return false;
-    struct protocol_count *each = rl_alloc_zero(join->protocol_count + 1, sizeof *each);
-    rl_table_init(&counts, group->by_member_id.seed);
-    for (uint32_t i = 0; i < join->protocol_count; i++)
-        if (rl_table_find(&counts, join->protocols[i].name) == NULL)
-            rl_table_put(&counts, join->protocols[i].name, &each[i]);
-    uint32_t members = count_supporters(group, &counts);
-    for (uint32_t i = 0; i < join->protocol_count; i++)
-        is_any |= each[i].members == members;
-    rl_table_done(&counts);
-    rl_free(each);
+    for (uint32_t i = 0; i < join->protocol_count && !is_any; i++)
+        is_any = rl_protocol_counts_of(counts, join->protocols[i].name) == counts->members;
     return is_any;
 }
 

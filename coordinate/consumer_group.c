@@ -30,6 +30,7 @@ void rl_consumer_group_begin(struct rl_group *group)
     RL_ASSERT(group->consumer == NULL && rl_list_empty(&group->members));
     c->epoch = 1;
     rl_list_init(&c->members);
+    rl_protocol_counts_init(&c->protocol_counts, seed);
     rl_table_init(&c->by_member_id, seed);
     rl_table_init(&c->by_instance_id, seed);
     rl_table_init(&c->owners, seed);
@@ -48,6 +49,7 @@ void rl_consumer_group_end(struct rl_group *group)
         return;
     for (struct rl_list *node; (node = rl_list_first(&c->members)) != NULL;)
         rl_consumer_group_remove(RL_LIST_ENTRY(node, struct rl_consumer_member, link));
+    rl_protocol_counts_done(&c->protocol_counts);
     rl_table_done(&c->by_member_id);
     rl_table_done(&c->by_instance_id);
     rl_table_done(&c->owners);
@@ -310,7 +312,10 @@ void rl_consumer_member_set_partitions(struct rl_consumer_member *member, struct
 void rl_consumer_member_set_protocols(struct rl_consumer_member *member, const struct rl_group_protocol *protocols,
                                       uint32_t count)
 {
+    struct rl_protocol_counts *counts = &member->group->consumer->protocol_counts;
     struct rl_group_protocol *copies = rl_alloc_zero(count + 1, sizeof *copies);
+    rl_protocol_counts_remove(counts, member, member->protocols, member->protocol_count);
+    rl_protocol_counts_add(counts, member, protocols, count);
     for (uint32_t i = 0; i < count; i++)
         copies[i] = (struct rl_group_protocol){ rl_owned_copy(protocols[i].name), rl_owned_copy(protocols[i].metadata) };
     for (uint32_t i = 0; i < member->protocol_count; i++) {

@@ -72,6 +72,7 @@ struct rl_consumer_group {
     bool topics_hash_known;
     int64_t next_assignment_ns;         /* not before; monotonic */
     struct rl_list members;
+    struct rl_protocol_counts protocol_counts;  /* of members of the classic protocol */
     struct rl_table by_member_id, by_instance_id;
     size_t member_bytes;                /* of what members told: their ids, the names they read */
     struct rl_table owners;             /* who has a partition: struct rl_partition_owner */

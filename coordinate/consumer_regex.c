@@ -111,7 +111,7 @@ static void group_looked_again(struct rl_regex_search *s, struct rl_groups *grou
     rl_free(found);
 }
 
-static void search_next(struct rl_groups *groups);
+static void search_next(const struct rl_list *searches);
 
 static void on_searched(struct rl_topic_search *search)
 {
@@ -119,7 +119,7 @@ static void on_searched(struct rl_topic_search *search)
     struct rl_groups *groups = s->groups;
     if (groups != NULL) {
         rl_list_remove(&s->link);
-        search_next(groups);
+        search_next(groups->searches);
         if (s->call != NULL)
             call_goes_on(s, groups);
         else
@@ -131,13 +131,14 @@ static void on_searched(struct rl_topic_search *search)
 /* ---- looking for it ---- */
 
 /* The first of the list, if it waits. */
-static void search_next(struct rl_groups *groups)
+static void search_next(const struct rl_list *searches)
 {
-    const struct rl_image *image = groups->image != NULL ? groups->image(groups) : rl_image_current(groups->shard);
-    struct rl_list *node = rl_list_first(&groups->searches);
+    struct rl_list *node = rl_list_first(searches);
     struct rl_regex_search *s = node != NULL ? RL_LIST_ENTRY(node, struct rl_regex_search, link) : NULL;
     if (s == NULL || s->names != NULL)
         return;
+    const struct rl_groups *groups = s->groups;
+    const struct rl_image *image = groups->image != NULL ? groups->image(groups) : rl_image_current(groups->shard);
     s->image_generation = image->generation;
     s->names = rl_alloc_zero(image->topic_count + 1, sizeof *s->names);
     for (uint32_t i = 0; i < image->topic_count; i++)
@@ -157,8 +158,8 @@ static void search_start(struct rl_groups *groups, struct rl_slice group_id, str
     s->call = call;
     if (call != NULL)
         call->search = s;
-    rl_list_push_back(&groups->searches, &s->link);
-    search_next(groups);
+    rl_list_push_back(groups->searches, &s->link);
+    search_next(groups->searches);
 }
 
 bool rl_consumer_regex_search(struct rl_groups *groups, struct rl_consumer_heartbeat *call)
@@ -200,8 +201,11 @@ static void answer_waiting(struct rl_regex_search *s, struct rl_groups *groups, 
 
 void rl_consumer_regex_forget(struct rl_groups *groups, enum rl_group_error error)
 {
-    for (struct rl_list *node; (node = rl_list_pop_front(&groups->searches)) != NULL;) {
+    RL_LIST_EACH_SAFE(node, groups->searches) {
         struct rl_regex_search *s = RL_LIST_ENTRY(node, struct rl_regex_search, link);
+        if (s->groups != groups)
+            continue;
+        rl_list_remove(node);
         s->groups = NULL;
         answer_waiting(s, groups, error);
         if (s->names != NULL)
@@ -209,6 +213,7 @@ void rl_consumer_regex_forget(struct rl_groups *groups, enum rl_group_error erro
         else
             search_free(s);
     }
+    search_next(groups->searches);
 }
 
 void rl_consumer_heartbeat_forget(struct rl_groups *groups, struct rl_consumer_heartbeat *call)

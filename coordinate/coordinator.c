@@ -31,7 +31,8 @@ static struct rl_offsets_slot *slot_create(struct rl_coordinator *c, struct rl_u
     slot->partition = partition;
     slot->topic_id = topic_id;
     rl_offsets_log_init(&slot->log, c->shard, topic_id, partition, &c->dirty, on_log_failed, on_appended);
-    rl_groups_init(&slot->groups, c->shard, &c->options.limits, &slot->log.store, &c->answers);
+    rl_groups_init(&slot->groups, c->shard, &c->options.limits, &slot->log.store, &c->answers,
+                   &c->searches);
     slot->groups.forget_round = c->forget_round;
     slot->groups.settle = rl_forget_settle;
     rl_list_push_back(&c->slots, &slot->link);
@@ -195,6 +196,7 @@ rl_status rl_coordinator_start(struct rl_shard *shard, const struct rl_coordinat
     c->rewrite_bytes_min = RL_REWRITE_BYTES_MIN;
     rl_list_init(&c->slots);
     rl_list_init(&c->answers);
+    rl_list_init(&c->searches);
     rl_list_init(&c->dirty);
     rl_list_init(&c->lag_walks);
     rl_list_init(&c->forgotten);

@@ -64,6 +64,7 @@ struct rl_coordinator {
     struct rl_list slots;
     struct rl_table by_partition;
     struct rl_list answers;             /* of this turn */
+    struct rl_list searches;            /* of patterns */
     struct rl_list dirty;               /* struct rl_offsets_log */
     uint32_t stale_count;
     struct rl_timer check_timer;

@@ -34,12 +34,12 @@ void rl_group_transition(struct rl_group *group, enum rl_group_state state)
 /* ---- the set ---- */
 
 void rl_groups_init(struct rl_groups *groups, struct rl_shard *shard, const struct rl_group_limits *limits,
-                    struct rl_group_store *store, struct rl_list *answers)
+                    struct rl_group_store *store, struct rl_list *answers, struct rl_list *searches)
 {
-    *groups = (struct rl_groups){ .shard = shard, .limits = limits, .store = store, .answers = answers };
+    *groups = (struct rl_groups){ .shard = shard, .limits = limits, .store = store, .answers = answers,
+                                  .searches = searches };
     rl_table_init(&groups->by_id, rl_shard_random(shard));
     rl_list_init(&groups->list);
-    rl_list_init(&groups->searches);
 }
 
 struct rl_group *rl_groups_find(const struct rl_groups *groups, struct rl_slice id)
@@ -66,7 +66,7 @@ struct rl_group *rl_groups_find_or_create(struct rl_groups *groups, struct rl_sl
     rl_table_init(&group->by_member_id, seed);
     rl_table_init(&group->by_instance_id, seed);
     rl_table_init(&group->pending, seed);
-    rl_table_init(&group->protocol_counts, seed);
+    rl_protocol_counts_init(&group->protocol_counts, seed);
     rl_table_init(&group->subscribed, seed);
     rl_committed_offsets_init(&group->offsets, seed);
     rl_table_put(&groups->by_id, group->id, group);
@@ -116,7 +116,7 @@ static void group_clear(struct rl_group *group, enum rl_group_error error)
     rl_table_done(&group->by_member_id);
     rl_table_done(&group->by_instance_id);
     rl_table_done(&group->pending);
-    rl_table_done(&group->protocol_counts);
+    rl_protocol_counts_done(&group->protocol_counts);
     rl_table_done(&group->subscribed);
 }
 

@@ -22,6 +22,7 @@
 
 #include "coordinate/committed_offsets.h"
 #include "coordinate/group_error.h"
+#include "coordinate/protocol_counts.h"
 #include "core/list.h"
 #include "core/status.h"
 #include "core/table.h"
@@ -77,7 +78,7 @@ struct rl_groups {
     struct rl_list *answers;            /* calls answered, for the end of this turn */
     const struct rl_image *(*image)(const struct rl_groups *groups);    /* NULL: the shard's */
     struct rl_table by_id;              /* struct rl_group */
-    struct rl_list searches;            /* consumer_regex.c: on their way */
+    struct rl_list *searches;           /* consumer_regex.c: of all groups of the shard, the first on its way */
     struct rl_list list;                /* the same, for walks in pieces: who was seen goes to the end */
     /* A group of an earlier round is settled before anybody has it from rl_groups_find; NULL: never. */
     void (*settle)(struct rl_group *group);
@@ -123,7 +124,7 @@ struct rl_group {
     struct rl_list members;
     struct rl_table by_member_id, by_instance_id;
     struct rl_table pending;            /* ids given out, not yet joined: struct pending_member */
-    struct rl_table protocol_counts;    /* members that support it, by protocol */
+    struct rl_protocol_counts protocol_counts;
     uint32_t awaiting_join_count, pending_sync_count;
     size_t member_bytes;                /* ids and metadata of all members */
     bool new_member_added;              /* the first rebalance may wait longer */
@@ -146,7 +147,7 @@ struct rl_group {
 /* ---- the set ---- */
 
 void rl_groups_init(struct rl_groups *groups, struct rl_shard *shard, const struct rl_group_limits *limits,
-                    struct rl_group_store *store, struct rl_list *answers);
+                    struct rl_group_store *store, struct rl_list *answers, struct rl_list *searches);
 /* Forget all groups; parked calls are answered `error`. */
 void rl_groups_drop_all(struct rl_groups *groups, enum rl_group_error error);
 struct rl_group *rl_groups_find(const struct rl_groups *groups, struct rl_slice id);

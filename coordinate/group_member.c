@@ -13,56 +13,11 @@
 
 /* ---- protocols ---- */
 
-struct protocol_count {
-    struct rl_slice name;               /* owned */
-    uint32_t members;
-    const struct rl_group_member *added_last, *removed_last;    /* to see repetitions */
-};
-
-static uint32_t protocol_members(const struct rl_group *group, struct rl_slice name)
-{
-    const struct protocol_count *count = rl_table_find(&group->protocol_counts, name);
-    return count != NULL ? count->members : 0;
-}
-
-/* A name that a member lists twice counts once. */
-static void count_protocols(struct rl_group_member *member)
-{
-    struct rl_table *counts = &member->group->protocol_counts;
-    for (uint32_t i = 0; i < member->protocol_count; i++) {
-        struct protocol_count *count = rl_table_find(counts, member->protocols[i].name);
-        if (count == NULL) {
-            count = rl_alloc_zero(1, sizeof *count);
-            count->name = rl_owned_copy(member->protocols[i].name);
-            rl_table_put(counts, count->name, count);
-        }
-        if (count->added_last != member)
-            count->members++;
-        count->added_last = member;
-        count->removed_last = NULL;
-    }
-}
-
-static void uncount_protocol(struct rl_group_member *member, struct rl_slice name)
-{
-    struct rl_table *counts = &member->group->protocol_counts;
-    struct protocol_count *count = rl_table_find(counts, name);
-    if (count == NULL || count->removed_last == member)
-        return;
-    count->removed_last = member;
-    count->added_last = NULL;
-    if (--count->members > 0)
-        return;
-    rl_table_remove(counts, count->name);
-    rl_owned_free(&count->name);
-    rl_free(count);
-}
-
 static void clear_protocols(struct rl_group_member *member)
 {
+    rl_protocol_counts_remove(&member->group->protocol_counts, member, member->protocols, member->protocol_count);
     for (uint32_t i = 0; i < member->protocol_count; i++) {
         struct rl_group_protocol *protocol = &member->protocols[i];
-        uncount_protocol(member, protocol->name);
         rl_owned_free(&protocol->name);
         rl_owned_free(&protocol->metadata);
     }
@@ -94,7 +49,7 @@ void rl_group_set_protocols(struct rl_group_member *member, const struct rl_grou
     member->bytes = rl_group_protocol_bytes(protocols, count) + member->id.bytes + member->client_id.bytes +
                     member->instance_id.bytes;
     member->group->member_bytes += member->bytes;
-    count_protocols(member);
+    rl_protocol_counts_add(&member->group->protocol_counts, member, member->protocols, member->protocol_count);
 }
 
 bool rl_group_member_matches(const struct rl_group_member *member, const struct rl_group_protocol *protocols,
@@ -126,7 +81,7 @@ bool rl_group_supports(const struct rl_group *group, struct rl_slice protocol_ty
     if (!rl_slice_equal(group->protocol_type, protocol_type))
         return false;
     for (uint32_t i = 0; i < count; i++)
-        if (protocol_members(group, protocols[i].name) == members)
+        if (rl_protocol_counts_of(&group->protocol_counts, protocols[i].name) == members)
             return true;
     return false;
 }
@@ -135,7 +90,7 @@ bool rl_group_supports(const struct rl_group *group, struct rl_slice protocol_ty
 static struct rl_slice member_vote(const struct rl_group_member *member, uint32_t members)
 {
     for (uint32_t i = 0; i < member->protocol_count; i++)
-        if (protocol_members(member->group, member->protocols[i].name) == members)
+        if (rl_protocol_counts_of(&member->group->protocol_counts, member->protocols[i].name) == members)
             return member->protocols[i].name;
     return (struct rl_slice){ 0 };
 }

@@ -41,8 +41,9 @@ void group_rig_start(struct group_rig *rig, uint64_t seed)
     cr_assert_eq(rl_shard_set_start_stepped(rig->set, start, NULL), RL_OK);
     rl_self = rig->shard;
     rl_list_init(&rig->answers);
+    rl_list_init(&rig->searches);
     rl_list_init(&rig->writes);
-    rl_groups_init(&rig->groups, rig->shard, &rig->limits, &rig->store, &rig->answers);
+    rl_groups_init(&rig->groups, rig->shard, &rig->limits, &rig->store, &rig->answers, &rig->searches);
     group_rig_advance(rig, 1);
 }
 

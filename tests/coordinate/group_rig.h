@@ -14,7 +14,7 @@ struct group_rig {
     struct rl_group_limits limits;
     struct rl_group_store store;
     struct rl_groups groups;
-    struct rl_list answers;
+    struct rl_list answers, searches;
     struct rl_list writes;              /* not ended yet */
     uint32_t records, tombstones;       /* added since the start */
 };

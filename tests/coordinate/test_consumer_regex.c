@@ -31,7 +31,7 @@ static void on_answered(struct rl_group_answer *answer)
     answers++;
 }
 
-static void send(uint32_t i, const char *pattern)
+static void send_to(struct rl_groups *groups, uint32_t i, const char *pattern)
 {
     (void)snprintf(members[i], sizeof members[i], "m%u", i);
     calls[i] = (struct rl_consumer_heartbeat){
@@ -39,7 +39,12 @@ static void send(uint32_t i, const char *pattern)
         .client_id = rl_slice_of_string("c"), .client_host = rl_slice_of_string("/h"), .needs_member_id = true,
         .rebalance_timeout_ms = 3000, .topics_told = true, .regex = rl_slice_of_string(pattern), .owned_told = true,
         .answer = { .done = on_answered } };
-    rl_groups_consumer_heartbeat(&rig.groups, &calls[i]);
+    rl_groups_consumer_heartbeat(groups, &calls[i]);
+}
+
+static void send(uint32_t i, const char *pattern)
+{
+    send_to(&rig.groups, i, pattern);
 }
 
 static void start(void)
@@ -124,5 +129,27 @@ Test(consumer_regex, callers_may_give_up)
     rl_consumer_heartbeat_forget(&rig.groups, &calls[1]);
     group_rig_settle(&rig);
     cr_assert_eq(answers, CALLS, "it was answered already");
+    stop();
+}
+
+/* Groups of two partitions of __consumer_offsets are of the same shard; one of the two moves away. */
+Test(consumer_regex, partitions_wait_for_each_other)
+{
+    struct rl_groups other;
+    start();
+    rl_groups_init(&other, rig.shard, &rig.limits, &rig.store, &rig.answers, &rig.searches);
+    other.image = current_image;
+    for (uint32_t i = 0; i < CALLS; i++)
+        send_to(i % 2 == 0 ? &other : &rig.groups, i, "o.*");
+    group_rig_settle(&rig);
+    cr_assert_eq(rl_mem_helpers_waiting(rig.mem), 1);
+    rl_groups_drop_all(&other, RL_GROUP_NOT_COORDINATOR);
+    group_rig_settle(&rig);
+    cr_assert_eq(answers, 3);
+    while (rl_mem_run_helper(rig.mem))
+        group_rig_settle(&rig);
+    cr_assert_eq(answers, CALLS);
+    for (uint32_t i = 0; i < CALLS; i++)
+        cr_assert_eq(calls[i].error, i % 2 == 0 ? RL_GROUP_NOT_COORDINATOR : RL_GROUP_OK);
     stop();
 }
