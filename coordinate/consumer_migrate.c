@@ -136,6 +136,8 @@ static bool is_two_members(const struct rl_group *group, const struct rl_consume
     return member != NULL && instance != NULL && member != instance;
 }
 
+#define TOO_MUCH "its members tell too much"
+
 static const char *why_not(const struct rl_group *group, const struct rl_consumer_heartbeat *call)
 {
     const struct rl_group_limits *limits = group->groups->limits;
@@ -143,6 +145,7 @@ static const char *why_not(const struct rl_group *group, const struct rl_consume
          : !rl_group_uses_consumer_protocol(group) ? "the group does not use the consumer embedded protocol"
          : rl_table_count(&group->by_member_id) >= (uint32_t)limits->consumer_size_max
                                                     ? "the group exceeds the consumer group maximum size"
+         : group->member_bytes > RL_GROUP_WRITE_BYTES_MAX ? TOO_MUCH     /* nothing is copied to find that out */
          : is_two_members(group, call)              ? "the member id and the instance id are of two of its members"
                                                     : NULL;
 }
@@ -160,7 +163,7 @@ bool rl_consumer_group_upgrade(struct rl_group *group, const struct rl_consumer_
     RL_LIST_EACH(node, &group->members)
         good &= read_classic(&movers[read++], group, RL_LIST_ENTRY(node, struct rl_group_member, link), &bytes);
     if (!good || bytes > RL_GROUP_WRITE_BYTES_MAX) {
-        *ret_why = good ? "its members tell too much" : "the embedded consumer protocol is malformed";
+        *ret_why = good ? TOO_MUCH : "the embedded consumer protocol is malformed";
         movers_done(movers, count);
         return false;
     }
