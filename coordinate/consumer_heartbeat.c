@@ -212,7 +212,8 @@ struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member 
     struct rl_partition_set target = rl_partition_set_copy(&old->target);
     struct rl_consumer_member *member;
     struct rl_slice instance_id = rl_owned_copy(old->instance_id), regex = rl_owned_copy(old->regex);
-    struct rl_slice assignor = rl_owned_copy(old->server_assignor), *topics = old->topics;
+    struct rl_slice assignor = rl_owned_copy(old->server_assignor), rack_id = rl_owned_copy(old->rack_id);
+    const struct rl_slice *topics = old->topics;
     uint32_t topic_count = old->topic_count;
     int32_t rebalance_timeout_ms = old->rebalance_timeout_ms;
 
@@ -231,6 +232,7 @@ struct rl_consumer_member *rl_consumer_member_replace(struct rl_consumer_member 
     if (kept != NULL)
         kept->members--;
     member->server_assignor = assignor;
+    member->rack_id = rack_id;
     member->rebalance_timeout_ms = rebalance_timeout_ms;
     rl_consumer_member_set_partitions(member, &assigned, &none);
     rl_partition_set_move(&member->target, &target);

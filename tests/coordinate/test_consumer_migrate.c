@@ -417,6 +417,7 @@ static void regex_beat(const char *member, int32_t epoch, bool full)
     regex_call = (struct rl_consumer_heartbeat){ .group_id = text("g"), .member_id = text(member), .instance_id = text("i"),
         .client_id = text("c"), .client_host = text("/h"), .member_epoch = epoch, .needs_member_id = true,
         .rebalance_timeout_ms = full ? 2000 : -1, .topics_told = full, .regex = full ? text("t.*") : (struct rl_slice){ 0 },
+        .rack_id = strcmp(member, "a") == 0 ? text("rack") : (struct rl_slice){ 0 },
         .owned_told = full, .answer = { .done = on_answered } };
     int before = answers;
     rl_groups_consumer_heartbeat(&rig.groups, &regex_call);
@@ -438,6 +439,7 @@ Test(consumer_migrate, a_pattern_outlives_its_reader_s_return)
     regex_beat("a", RL_CONSUMER_LEAVE_STATIC, false);
     regex_beat("b", 0, true);
     cr_assert_eq(rl_consumer_group_find(group(), text("b"))->assigned.count, 4);
+    cr_assert(rl_slice_equal_string(rl_consumer_group_find(group(), text("b"))->rack_id, "rack"));
     recorded_log_reload();
     const struct rl_consumer_member *m = rl_consumer_group_find(group(), text("b"));
     cr_assert_eq(m->assigned.count, 4);
