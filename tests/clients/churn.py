@@ -341,11 +341,14 @@ class Churn:
                     raise Failed(f"partition {partition} has two owners in generation {generation}: "
                                  f"{owner.name} and {member.name}\n{self.history(partition, None)}")
 
-    def history(self, partition, observer):
-        """What is known of one partition, in the order of time: its owners, and all of the last seconds."""
+    def history(self, partition, observer, around=None):
+        """What is known of one partition, in the order of time: owners and reads, and all that happened in
+        the last seconds, or around the time when the offset `around` was committed."""
         if partition is None:
             return ""
-        lines, since = [], self.clock() - HISTORY_SECONDS
+        lines, until = [], self.clock()
+        if observer and around is not None:
+            until = next((at for at, offset in observer.commits[partition] if offset > around), until) + HISTORY_SECONDS / 2
         for member in self.all:
             for at, generation, partitions in member.claims:
                 if partition in partitions:
@@ -358,7 +361,8 @@ class Churn:
         if observer:
             lines += [(at, f"committed: {offset}") for at, offset in observer.commits[partition]]
         lines += [(float(e.split()[0]), e[9:]) for e in self.events]
-        told = (f"{at:7.2f}  {text}" for at, text in sorted(lines) if at > since or text.startswith("given"))
+        told = (f"{at:7.2f}  {text}" for at, text in sorted(lines)
+                if until - HISTORY_SECONDS < at <= until or text.startswith("given") or " reads " in text)
         return "\n".join((f"partition {partition}", *told))
 
     # ---- the whole
@@ -464,7 +468,7 @@ class Churn:
                 lost, late = missing(), uncommitted()
                 partition = lost[0][0] if lost else late[0]
                 raise Failed(f"{len(lost)} records nobody has read: {lost[:8]}; not committed to the end: {late[:8]}\n"
-                             f"{self.history(partition, observer)}")
+                             f"{self.history(partition, observer, lost[0][1] if lost else None)}")
             self.pause(0.3, observer)
         for member in self.all:
             for partition, offset, value in member.records:

@@ -70,19 +70,19 @@ def main():
         if now != owned and "generations" not in OPTIONS:
             say("assigned", *now)
         owned = now
-        if unsaved and (message is None or time.monotonic() > saved_at + COMMIT_SECONDS):
-            commit(consumer)
-            unsaved, saved_at = False, time.monotonic()
-        if message is None:
-            continue
-        if message.error():
+        if message is not None and message.error():
             if message.error().code() == ck.KafkaError._FATAL or message.error().fatal():
                 say("fenced")
                 return 3
             print("poll:", message.error(), file=sys.stderr, flush=True)
             continue
-        say("record", message.partition(), message.offset(), message.value().decode())
-        unsaved = True
+        if message is not None:
+            say("record", message.partition(), message.offset(), message.value().decode())
+            unsaved = True
+        # It commits where it is: what was taken must have been told, or a kill in between loses it.
+        if unsaved and (message is None or time.monotonic() > saved_at + COMMIT_SECONDS):
+            commit(consumer)
+            unsaved, saved_at = False, time.monotonic()
     if unsaved:
         commit(consumer)
     consumer.close()
