@@ -153,8 +153,9 @@ static bool step_shards(struct sim *sim)
     return worked;
 }
 
-/* A log whose sync failed before a kill is rebuilt at the start, and serves when a higher leader epoch is
- * stored; all shards have to know of it before it is compared. */
+/* A log whose sync failed before a kill, or whose mark of that came back with a power cut, is rebuilt at the
+ * start, and serves when a higher leader epoch is stored; all shards have to know of it before it is
+ * compared. */
 static bool are_rebuilt(struct sim *sim)
 {
     struct rl_shard_set *set = sim_broker_set(sim->broker);
@@ -167,7 +168,7 @@ static bool are_rebuilt(struct sim *sim)
             const struct sim_partition *p = &sim->model.partitions[i];
             const struct rl_topic *topic =
                 rl_image_find(image, rl_slice_of_string(sim->model.topics[p->topic].name));
-            const struct rl_partition *partition = !p->lost || topic == NULL ? NULL :
+            const struct rl_partition *partition = topic == NULL ? NULL :
                 rl_replica_manager_find(rl_shard_set_get(set, s), topic->id, p->index);
             all &= partition == NULL || partition->state == RL_REPLICA_LEADER;
         }
