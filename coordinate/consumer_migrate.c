@@ -265,10 +265,10 @@ void rl_consumer_group_maybe_downgrade(struct rl_group *group, int32_t generatio
     group->state_ms = group->groups->shard->wall_ms;
     rl_group_learn_subscriptions(group);
     rl_consumer_group_store_tombstone(group);
-    struct rl_group_member *leader = group->leader;
-    group->leader = is_settled ? leader : NULL;         /* a start before the rebalance is over begins it */
-    rl_group_store(group);
-    group->leader = leader;
+    if (is_settled)
+        rl_group_store(group);
+    else
+        rl_group_store_rebalancing(group);
     movers_done(movers, count);
     if (!is_settled)
         rl_group_rebalance(group, "its last member of the consumer protocol is gone");

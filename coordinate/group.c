@@ -276,6 +276,14 @@ void rl_group_store(struct rl_group *group)
     rl_text_done(&value);
 }
 
+void rl_group_store_rebalancing(struct rl_group *group)
+{
+    struct rl_group_member *leader = group->leader;
+    group->leader = NULL;
+    rl_group_store(group);
+    group->leader = leader;
+}
+
 void rl_group_store_tombstone(struct rl_group *group)
 {
     if (group->consumer != NULL)

@@ -174,6 +174,8 @@ rl_status rl_groups_restore_record(struct rl_groups *groups, struct rl_slice key
 void rl_group_begin_sessions(struct rl_group *group);
 /* A record of what the group is now joins the next write; and a tombstone of it. */
 void rl_group_store(struct rl_group *group);
+/* The same, of a group of the classic protocol; a start that finds it begins a rebalance. */
+void rl_group_store_rebalancing(struct rl_group *group);
 void rl_group_store_tombstone(struct rl_group *group);
 /* Does a member read this topic?  True when that cannot be told of a consumer group with members. */
 bool rl_group_is_subscribed(const struct rl_group *group, struct rl_slice topic);

@@ -41,7 +41,11 @@ static size_t write_group(struct rl_group *group, struct rl_offsets_slot *slot)
 {
     struct rl_offsets_log *log = &slot->log;
     uint64_t before = log->added_bytes;
-    if (group->generation > 0 || group->consumer != NULL)
+    /* Who has left in front of a rebalance, or what its leader will say, is not in memory: a start must not
+     * take what is for the whole. */
+    if (group->generation > 0 && (group->state == RL_GROUP_PREPARING || group->state == RL_GROUP_COMPLETING))
+        rl_group_store_rebalancing(group);
+    else if (group->generation > 0 || group->consumer != NULL)
         rl_group_store(group);
     RL_LIST_EACH(node, &group->offsets.topics) {
         const struct rl_offsets_topic *topic = RL_LIST_ENTRY(node, struct rl_offsets_topic, link);
